@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef TRYST_ADMIN_H
+#define TRYST_ADMIN_H
+
+#include <ev.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/endpoint.h"
+#include "proto/key.h"
+#include "proto/nat.h"
+#include "store.h"
+
+/*
+ * The admin socket: one JSON object per line each way. It looks at the daemon only through `struct
+ * admin_source`: views by value, and the few commands that change something.
+ */
+
+struct view_status {
+    char version[32];
+    char url[SERVER_URL_SIZE];
+    char listen[512]; /* endpoints, separated by ", " */
+    stamp started;
+    uint64_t peers, peers_listening, peers_known;
+    uint64_t sessions_active, sessions_total, sessions_ok, sessions_failed;
+    uint64_t connections, connections_total, handshakes_total, handshakes_failed,
+        handshakes_waiting;
+    uint64_t observations_total, observations_refused;
+    uint64_t nats;
+    uint64_t store_pending, store_rows;
+    uint64_t limit_hits;
+    char registration[16];
+    char warning[256]; /* e.g. "all peers come from one private address", or "" */
+    char store_error[160];
+    int64_t loop_lag_worst_us;
+    uint64_t memory_bytes; /* peers, sessions and NAT tables */
+};
+
+struct view_peer {
+    uint8_t key[KEY_SIZE];
+    char name[PEER_NAME_SIZE];
+    char agent[MSG_TEXT_SIZE];
+    struct endpoint observed, local;
+    stamp since;
+    bool listening;
+    bool surveyed;
+    struct nat_summary nat; /* of its public address (IPv4 first) */
+    int64_t rtt_us;         /* -1: not measured */
+    int64_t clock_bound_us;
+    uint32_t sessions; /* active now */
+};
+
+struct view_session { /* active ones */
+    uint8_t id[MSG_ID_SIZE];
+    uint8_t requester[KEY_SIZE], target[KEY_SIZE];
+    char requester_name[PEER_NAME_SIZE], target_name[PEER_NAME_SIZE];
+    char state[16];
+    stamp started;
+    uint8_t round;
+    double chance; /* -1: no plan yet */
+};
+
+struct view_nat {
+    struct endpoint address;
+    struct nat_summary nat;
+    stamp learnt;   /* 0: never */
+    uint32_t peers; /* connected now */
+    uint32_t hits, misses;
+};
+
+/*
+ * Views walk by index, upwards from 0: false ends the walk. A long walk goes on over several
+ * wake-ups of the loop: rows that come or go meanwhile may be left out or seen twice.
+ */
+struct admin_source {
+    void *user;
+    void (*status)(void *user, struct view_status *out);
+    bool (*peer)(void *user, size_t index, struct view_peer *out);
+    bool (*session)(void *user, size_t index, struct view_session *out);
+    bool (*nat)(void *user, size_t index, struct view_nat *out);
+    /* Commands: 0, or -1 with a sentence in err. */
+    int (*invite)(void *user, const char *name, int64_t ttl_seconds, char url[SERVER_URL_SIZE + 64],
+                  char *err, size_t size);
+    int (*allow)(void *user, const char *key, char *err, size_t size);
+    int (*deny)(void *user, const char *key, char *err, size_t size); /* takes an allow back */
+    int (*kick)(void *user, const char *key_or_name, char *err, size_t size);
+};
+
+struct admin;
+
+/*
+ * Listens on `path` (mode 0660), or on `handed_fd` where that is >= 0 (socket activation). A stale
+ * socket file is removed, a live one is an error. NULL with err on failure.
+ */
+struct admin *admin_open(struct ev_loop *loop, const char *path, int handed_fd, struct store *store,
+                         const struct admin_source *source, char *err, size_t err_size);
+/* To be called after the store's wake-up: hands query answers to whoever waits for them. */
+void admin_answers(struct admin *admin, uint64_t ticket, char *json);
+void admin_close(struct admin *admin);
+
+#endif

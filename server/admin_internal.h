@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: ISC */
+/* SPDX-FileCopyrightText: The tryst authors */
+#ifndef TRYST_ADMIN_INTERNAL_H
+#define TRYST_ADMIN_INTERNAL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "admin.h"
+#include "admin_spec.h"
+
+/* Shared by admin.c (clients and lines), admin_answer.c, admin_command.c (requests) and
+ * admin_view.c (values to JSON). */
+
+#define ADMIN_CLIENTS 32
+
+struct admin_client;
+
+/*
+ * A list on its way to a client, made row by row while the client takes it: neither its length nor
+ * a slow reader can hold up the loop or fill the memory.
+ */
+struct admin_walk {
+    /* The row at index; NULL with *end set after the last one, NULL without it for a row to skip.
+     */
+    json_t *(*row)(struct admin_client *c, size_t index, bool *end);
+    /* Called at the end instead of closing the answer, when not NULL. */
+    void (*then)(struct admin_client *c);
+    const char *name; /* of the list in the answer */
+    size_t index;
+    uint64_t left; /* rows that may still be sent */
+    uint64_t sent;
+};
+
+/* What rows must match. */
+struct admin_filter {
+    bool any_peer; /* no peer was asked for */
+    bool by_key;
+    uint8_t key[KEY_SIZE];
+    char name[PEER_NAME_SIZE];
+    struct endpoint address;
+};
+
+struct admin_buffer {
+    char *bytes;
+    size_t len, sent, size;
+};
+
+struct admin_client {
+    struct admin *admin;
+    int fd; /* -1: free */
+    uid_t uid;
+    pid_t pid;
+    ev_io read, write;
+    ev_idle work; /* while there is something to make */
+    ev_timer patience;
+    char *in;
+    size_t in_len;
+    bool ending; /* no more requests: close when everything is out */
+    struct admin_buffer out;
+    struct admin_walk walk;
+    struct admin_filter filter;
+    uint64_t ticket; /* of the query whose answer is awaited; 0: none */
+    char *head; /* members that go before those of that answer, with a comma at the end; or NULL */
+    bool head_rows;              /* whether they say something */
+    struct store_query fallback; /* what to ask the store if the walk finds nothing */
+};
+
+struct admin {
+    struct ev_loop *loop;
+    struct store *store;
+    struct admin_source source;
+    ev_io accept;
+    ev_timer pause; /* of accepting */
+    int fd;
+    char path[108];
+    bool own_path; /* we made the socket file */
+    dev_t dev;
+    ino_t ino;
+    uint64_t tickets;
+    struct admin_client clients[ADMIN_CLIENTS];
+};
+
+#define ADMIN_TEXT_OF(n)     #n
+#define ADMIN_TEXT_NUMBER(n) ADMIN_TEXT_OF(n)
+/* How every answer begins. */
+#define ADMIN_ANSWER_BEGIN "{\"schema\":" ADMIN_TEXT_NUMBER(ADMIN_SCHEMA) ","
+/* While this much waits to be taken, no more of a list is made. */
+#define ADMIN_OUT_ENOUGH ((size_t)128 << 10)
+
+/* --- admin.c --- */
+
+void admin_drop(struct admin_client *c);
+
+/* --- admin_answer.c --- */
+
+/* Ends a request. admin_reply adds "schema" and "ok", and takes the reference. */
+void admin_reply(struct admin_client *c, json_t *members);
+void admin_refuse(struct admin_client *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Goes on with a list (c->walk). */
+void admin_walk(struct admin_client *c);
+/* Goes on with a query's answer; refuses the request if too many wait. */
+void admin_ask(struct admin_client *c, const struct store_query *query);
+/* A few more rows of the list under way. */
+void admin_walk_slice(struct admin_client *c);
+/* The store's answer, whatever was to go before it included. */
+void admin_put_stored(struct admin_client *c, const char *json);
+/* Bytes that the client has not taken yet. */
+size_t admin_waiting(const struct admin_client *c);
+/* Sends them, as far as the client takes them; it may be gone afterwards. */
+void admin_flush(struct admin_client *c);
+
+/* --- admin_command.c --- */
+
+/* One line, without its end. It is modified. */
+void admin_request(struct admin_client *c, char *line);
+
+/* --- admin_view.c --- */
+
+json_t *admin_view_status(const struct view_status *v, const struct store_health *health);
+json_t *admin_view_peer(const struct view_peer *v);
+json_t *admin_view_session(const struct view_session *v);
+json_t *admin_view_nat(const struct view_nat *v);
+
+#endif

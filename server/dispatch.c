@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: ISC */
+/* Messages in, wake-ups, start and end. */
+#include "dispatch.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "log.h"
+
+#define RUNS_MAX    65536u
+#define INVITES_MAX 100000u
+/* A drained peer waits this long before it comes back, and up to as long again. */
+#define DRAIN_DELAY_MS 500
+
+stamp stamp_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (stamp)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* ---- out ---- */
+
+bool dispatch_deliver(struct dispatch *d, struct ref channel, const struct msg *m)
+{
+    const struct channel *c = slab_get(&d->table.channels, channel);
+    struct net_conn *conn = c ? slab_get(&d->net->conns, c->conn) : NULL;
+    if (!conn)
+        return false;
+    net_send(d->net, conn, m);
+    return true;
+}
+
+bool dispatch_put(struct dispatch *d, const struct row *row)
+{
+    uint64_t sequence = store_put(d->store, row);
+    if (!sequence) {
+        log_stranger("the store's queue is full");
+        return false;
+    }
+    d->sequence = sequence;
+    return true;
+}
+
+void dispatch_dismiss(struct dispatch *d, struct net_conn *conn, enum reason reason,
+                      const char *text, uint32_t delay_ms)
+{
+    struct msg m = {.type = MSG_BYE};
+    m.bye_.reason = (uint8_t)reason;
+    m.bye_.delay_ms = delay_ms;
+    snprintf(m.bye_.text, sizeof(m.bye_.text), "%s", text);
+    net_send(d->net, conn, &m);
+    net_finish(d->net, conn);
+}
+
+/* ---- in ---- */
+
+static void misplaced(struct dispatch *d, struct net_conn *conn, const struct msg *m)
+{
+    struct msg error = {.type = MSG_ERROR};
+    if (m->type == MSG_ERROR)
+        return; /* or two sides could answer each other for ever */
+    error.error_.reason = REASON_PROTOCOL;
+    snprintf(error.error_.text, sizeof(error.error_.text), "%s does not belong here",
+             msg_name(m->type));
+    net_send(d->net, conn, &error);
+}
+
+static void channel_message(struct dispatch *d, struct channel *c, struct net_conn *conn,
+                            const struct msg *m)
+{
+    switch (m->type) {
+    case MSG_CONNECT:
+        dispatch_connect(d, c, &m->connect_);
+        break;
+    case MSG_ACCEPT:
+    case MSG_REJECT:
+    case MSG_PREPARED:
+    case MSG_RESULT:
+    case MSG_CANCEL:
+        dispatch_session_message(d, c, m);
+        break;
+    case MSG_SURVEYED:
+        dispatch_survey_done(d, c, &m->surveyed_);
+        break;
+    case MSG_SYNC:
+        dispatch_synced(d, c, &m->sync_);
+        break;
+    case MSG_BYE:
+        net_finish(d->net, conn);
+        break;
+    case MSG_ERROR:
+        log_stranger("a peer complains: %s", m->error_.text);
+        break;
+    default:
+        misplaced(d, conn, m);
+        break;
+    }
+}
+
+static void message(void *user, struct net_conn *conn, const struct msg *m)
+{
+    struct dispatch *d = user;
+    struct channel *c = slab_get(&d->table.channels, conn->owner);
+    if (c && m->type != MSG_REGISTER)
+        channel_message(d, c, conn, m);
+    else if (!c && m->type == MSG_REGISTER)
+        dispatch_register(d, conn, conn->peer, &m->register_);
+    else
+        misplaced(d, conn, m);
+}
+
+static void observe(void *user, struct net_conn *conn, const struct msg *m)
+{
+    dispatch_observe(user, conn, m);
+}
+
+static void closed(void *user, struct net_conn *conn)
+{
+    struct dispatch *d = user;
+    struct channel *c = slab_get(&d->table.channels, conn->owner);
+    conn->owner = REF_NONE;
+    if (c)
+        dispatch_leave(d, c);
+}
+
+/* ---- the store's news ---- */
+
+static void wake_for_store(void *user)
+{
+    struct dispatch *d = user;
+    ev_async_send(d->loop->ev, &d->store_news);
+}
+
+static void store_news(struct ev_loop *loop, struct ev_async *async, int events)
+{
+    struct dispatch *d = async->data;
+    uint64_t ticket;
+    char *json;
+    (void)loop;
+    (void)events;
+    dispatch_acknowledge(d);
+    while (store_next_answer(d->store, &ticket, &json) == 1) {
+        if (d->admin)
+            admin_answers(d->admin, ticket, json);
+        else
+            free(json);
+    }
+}
+
+/* ---- what was there before ---- */
+
+/* Rows of several tables speak of one peer, in any order. */
+static struct peer *loaded_peer(struct dispatch *d, const uint8_t key[KEY_SIZE])
+{
+    struct peer *p = peer_by_key(&d->table, key);
+    return p ? p : peer_add(&d->table, key);
+}
+
+static void load_peer(void *user, const struct row_peer *row)
+{
+    struct dispatch *d = user;
+    struct peer *p = loaded_peer(d, row->key);
+    if (!p)
+        return;
+    p->registered = true;
+    p->first_seen = row->first_seen;
+    p->last_seen = row->last_seen;
+    if (row->name[0] && !peer_by_name(&d->table, row->name))
+        peer_set_name(&d->table, p, row->name);
+}
+
+/* Ticks mean nothing after a restart: an age in wall-clock time is all that is left. */
+static tick tick_of(const struct dispatch *d, stamp at)
+{
+    stamp age = stamp_now() - at;
+    return at && age >= 0 ? d->loop->now - age * TICK_US : TICK_NEVER;
+}
+
+static void load_profile(void *user, const struct row_profile *row)
+{
+    struct dispatch *d = user;
+    struct nat *n = nat_find(&d->table, &row->address, true);
+    if (!n)
+        return;
+    n->profile = row->profile;
+    n->learnt = row->learnt;
+    n->refusal_learnt = row->refusal_learnt;
+    n->profile.learnt = tick_of(d, row->learnt);
+    n->profile.refusal_learnt = tick_of(d, row->refusal_learnt);
+    n->profile.last_at = n->profile.learnt;
+}
+
+static void load_invite(void *user, const struct row_invite *row)
+{
+    struct dispatch *d = user;
+    struct invite *i = row->used || row->expires < stamp_now() ? NULL : slab_take(&d->invites);
+    if (!i)
+        return;
+    i->row = *row;
+    lookup_add(&d->invite_by_hash, i->row.token_hash, sizeof(i->row.token_hash),
+               i->slot.self.index);
+}
+
+static void load_access(void *user, const struct row_access *row)
+{
+    struct dispatch *d = user;
+    struct peer *p = loaded_peer(d, row->key);
+    if (!p)
+        return;
+    p->access = row->verdict;
+    p->access_expires = row->expires;
+}
+
+static int load(struct dispatch *d, char *err, size_t size)
+{
+    struct store_loader loader = {.peer = load_peer,
+                                  .profile = load_profile,
+                                  .invite = load_invite,
+                                  .access = load_access,
+                                  .user = d};
+    return store_load(d->store, &loader, err, size);
+}
+
+/* ---- where we are ---- */
+
+static void add_server(struct dispatch *d, const struct endpoint *e)
+{
+    struct survey_servers *servers = &d->servers[family_index(e)];
+    for (unsigned i = 0; i < servers->address_count; i++)
+        if (endpoint_same_address(&servers->addresses[i], e))
+            return;
+    if (servers->address_count < SURVEY_ADDRESSES_MAX)
+        servers->addresses[servers->address_count++] = endpoint_with_port(*e, 0);
+}
+
+/* The addresses that peers can be sent to: those configured, or else the machine's own global ones.
+ */
+static void find_servers(struct dispatch *d)
+{
+    struct ifaddrs *all = NULL;
+    struct endpoint e;
+    for (unsigned f = 0; f < FAMILY_COUNT; f++)
+        d->servers[f].family = f == FAMILY_6 ? 6 : 4;
+    for (unsigned i = 0; i < d->conf->listen.count; i++)
+        if (endpoint_parse(d->conf->listen.at[i], 1, &e) == 0)
+            add_server(d, &e);
+    if (d->conf->listen.count || getifaddrs(&all) != 0)
+        return;
+    for (struct ifaddrs *i = all; i; i = i->ifa_next)
+        if (i->ifa_addr && endpoint_from_sockaddr(i->ifa_addr, &e) == 0 && endpoint_is_global(&e))
+            add_server(d, &e);
+    freeifaddrs(all);
+}
+
+static void set_url(struct dispatch *d)
+{
+    char address[ENDPOINT_TEXT_SIZE];
+    memcpy(d->url.key, d->key.public, KEY_SIZE);
+    d->url.port = d->servers[0].ports[0];
+    snprintf(d->url.host, sizeof(d->url.host), "%s", d->conf->public_host);
+    for (unsigned f = 0; f < FAMILY_COUNT && !d->url.host[0]; f++)
+        if (d->servers[f].address_count)
+            snprintf(d->url.host, sizeof(d->url.host), "%s",
+                     endpoint_format_address(&d->servers[f].addresses[0], address));
+    if (!d->url.host[0])
+        snprintf(d->url.host, sizeof(d->url.host), "%s", "SERVER-ADDRESS");
+}
+
+static int listen_at(struct dispatch *d, const struct endpoint *address, char *err, size_t size)
+{
+    char text[ENDPOINT_TEXT_SIZE];
+    for (unsigned i = 0; i < d->conf->port.count; i++) {
+        struct endpoint at = endpoint_with_port(*address, d->servers[0].ports[i]);
+        size_t used = strlen(d->listen_text);
+        if (net_listen(d->net, &at, err, size) != 0)
+            return -1;
+        snprintf(d->listen_text + used, sizeof(d->listen_text) - used, "%s%s", used ? ", " : "",
+                 endpoint_format(&at, text));
+    }
+    return 0;
+}
+
+static int listen_all(struct dispatch *d, char *err, size_t size)
+{
+    struct endpoint any = {.family = 4}, any6 = {.family = 6}, e;
+    for (unsigned i = 0; i < d->conf->port.count; i++)
+        for (unsigned f = 0; f < FAMILY_COUNT; f++)
+            d->servers[f].ports[d->servers[f].port_count++] =
+                (uint16_t)strtoul(d->conf->port.at[i], NULL, 10);
+    for (unsigned i = 0; i < d->conf->listen.count; i++)
+        if (endpoint_parse(d->conf->listen.at[i], 1, &e) != 0 || listen_at(d, &e, err, size) != 0)
+            return -1;
+    if (d->conf->listen.count)
+        return 0;
+    if (listen_at(d, &any, err, size) != 0)
+        return -1;
+    /* A machine without IPv6 is no error. */
+    if (listen_at(d, &any6, err, size) != 0)
+        log_notice("IPv4 only: %s", err);
+    return 0;
+}
+
+/* ---- start and end ---- */
+
+static bool match_token(const void *user, uint32_t index, const void *key, size_t len)
+{
+    const struct run *run = slab_at(user, index);
+    return run && memcmp(run->token, key, len) == 0;
+}
+
+static bool match_session(const void *user, uint32_t index, const void *key, size_t len)
+{
+    const struct session *s = slab_at(user, index);
+    return s && memcmp(s->id, key, len) == 0;
+}
+
+static bool match_invite(const void *user, uint32_t index, const void *key, size_t len)
+{
+    const struct invite *i = slab_at(user, index);
+    return i && memcmp(i->row.token_hash, key, len) == 0;
+}
+
+static void init_tables(struct dispatch *d, const uint8_t hash_key[16])
+{
+    uint32_t connections = (uint32_t)d->conf->max_connections;
+    peer_table_init(&d->table, hash_key, connections);
+    slab_init(&d->runs, sizeof(struct run), RUNS_MAX);
+    slab_init(&d->sessions, sizeof(struct session), (uint32_t)d->conf->max_sessions);
+    slab_init(&d->invites, sizeof(struct invite), INVITES_MAX);
+    lookup_init(&d->run_by_token, hash_key, match_token, &d->runs);
+    lookup_init(&d->session_by_id, hash_key, match_session, &d->sessions);
+    lookup_init(&d->invite_by_hash, hash_key, match_invite, &d->invites);
+}
+
+static int open_net(struct dispatch *d, const uint8_t hash_key[16], char *err, size_t size)
+{
+    struct net_handlers handlers = {
+        .user = d, .observe = observe, .message = message, .closed = closed};
+    struct net_options options = {
+        .max_connections = (uint32_t)d->conf->max_connections,
+        .max_per_address = (uint32_t)d->conf->max_connections_per_address,
+        .handshake_timeout = d->conf->handshake_timeout * TICK_S,
+        .handshake_threads = (unsigned)d->conf->handshake_threads,
+    };
+    memcpy(options.hash_key, hash_key, sizeof(options.hash_key));
+    return net_open(d->net, d->loop, &options, &d->key, &handlers, err, size);
+}
+
+int dispatch_open(struct dispatch *d, struct net *net, const struct dispatch_options *options,
+                  char *err, size_t size)
+{
+    uint8_t hash_key[16];
+
+    memset(d, 0, sizeof(*d));
+    d->loop = options->loop;
+    d->conf = options->conf;
+    d->key = *options->key;
+    d->rng = rng_system();
+    d->started = stamp_now();
+    rng_fill(&d->rng, hash_key, sizeof(hash_key));
+    init_tables(d, hash_key);
+    ev_async_init(&d->store_news, store_news);
+    d->store_news.data = d;
+    ev_async_start(d->loop->ev, &d->store_news);
+    net_probe_open(&d->probe, d->loop->ev, dispatch_probed, d);
+    d->net = net;
+    if (open_net(d, hash_key, err, size) != 0) {
+        d->net = NULL;
+        goto failed;
+    }
+    d->store = store_open(options->store_path, wake_for_store, d, err, size);
+    if (!d->store || load(d, err, size) != 0)
+        goto failed;
+    find_servers(d);
+    if (listen_all(d, err, size) != 0)
+        goto failed;
+    set_url(d);
+    struct admin_source source = dispatch_admin_source(d);
+    d->admin = admin_open(d->loop->ev, d->conf->admin_socket, -1, d->store, &source, err, size);
+    if (d->admin)
+        return 0;
+failed:
+    dispatch_close(d);
+    return -1;
+}
+
+void dispatch_drain(struct dispatch *d)
+{
+    d->draining = true;
+    net_stop_listening(d->net);
+    for (uint32_t i = 0; i < slab_end(&d->table.channels); i++) {
+        const struct channel *c = slab_at(&d->table.channels, i);
+        struct net_conn *conn = c ? slab_get(&d->net->conns, c->conn) : NULL;
+        if (conn)
+            dispatch_dismiss(d, conn, REASON_DRAINING, "", DRAIN_DELAY_MS);
+    }
+}
+
+/* Sessions still under way end here, and are recorded so. */
+static void end_sessions(struct dispatch *d)
+{
+    for (uint32_t i = 0; i < slab_end(&d->sessions); i++) {
+        struct session *s = slab_at(&d->sessions, i);
+        if (!s)
+            continue;
+        struct row row = {.kind = ROW_SESSION};
+        s->row->finished = stamp_now();
+        s->row->reason = REASON_ABORTED;
+        row.session = *s->row;
+        dispatch_put(d, &row);
+        dispatch_session_free(d, s);
+    }
+}
+
+void dispatch_close(struct dispatch *d)
+{
+    if (d->admin)
+        admin_close(d->admin);
+    d->admin = NULL;
+    if (d->store)
+        end_sessions(d);
+    if (d->net)
+        net_close(d->net);
+    net_probe_close(&d->probe);
+    for (uint32_t i = 0; i < slab_end(&d->runs); i++) {
+        struct run *run = slab_at(&d->runs, i);
+        if (run)
+            dispatch_run_end(d, run);
+    }
+    if (d->store)
+        store_close(d->store);
+    ev_async_stop(d->loop->ev, &d->store_news);
+    lookup_destroy(&d->run_by_token);
+    lookup_destroy(&d->session_by_id);
+    lookup_destroy(&d->invite_by_hash);
+    slab_destroy(&d->runs);
+    slab_destroy(&d->sessions);
+    slab_destroy(&d->invites);
+    peer_table_destroy(&d->table);
+    free(d->acknowledging);
+    sodium_memzero(d, sizeof(*d));
+}

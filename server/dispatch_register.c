@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: ISC */
+/* Who comes and goes. */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dispatch.h"
+#include "log.h"
+#include "proto/reason.h"
+
+/* Clock samples taken at registration; a session takes more where these have grown stale. */
+#define SYNCS_AT_FIRST 4
+/* How long a peer that is sent away for load stays away, at least. */
+#define BUSY_DELAY_MS         1000
+#define CHANNELS_PER_PEER_MAX 64
+#define INVITE_TOKEN_SIZE     18 /* random bytes: 24 characters of base64 */
+
+/* ---- may it? ---- */
+
+static void hash_token(const char *token, uint8_t hash[32])
+{
+    crypto_generichash(hash, 32, (const uint8_t *)token, strlen(token), NULL, 0);
+}
+
+static struct invite *find_invite(struct dispatch *d, const char *token)
+{
+    uint8_t hash[32];
+    hash_token(token, hash);
+    uint32_t index = lookup_find(&d->invite_by_hash, hash, sizeof(hash));
+    return index == LOOKUP_NONE ? NULL : slab_at(&d->invites, index);
+}
+
+static bool access_holds(const struct peer *p, enum peer_access access)
+{
+    return p && p->access == access && (!p->access_expires || p->access_expires > stamp_now());
+}
+
+/* REASON_OK, or why this key may not register. *invite is the one to be used up, if any. */
+static enum reason may_register(struct dispatch *d, const struct peer *p,
+                                const struct msg_register *m, struct invite **invite)
+{
+    *invite = NULL;
+    if (access_holds(p, PEER_BANNED))
+        return REASON_BANNED;
+    if (m->invite[0]) {
+        struct invite *i = find_invite(d, m->invite);
+        bool good = i && !i->row.used && i->row.expires > stamp_now();
+        if (good)
+            *invite = i;
+        else if (!p || !p->registered)
+            return REASON_INVITE;
+        /* One who is registered already may say an old token again: a retried join is no error. */
+    }
+    if (d->conf->registration == REGISTRATION_OPEN || *invite || access_holds(p, PEER_ALLOWED))
+        return REASON_OK;
+    if (d->conf->registration == REGISTRATION_INVITE && p && p->registered)
+        return REASON_OK;
+    return REASON_NOT_REGISTERED;
+}
+
+/* The name this registration binds: asked for, or granted by the invite. "" for none. REASON_OK, or
+ * what is wrong with it. */
+static enum reason pick_name(struct dispatch *d, const struct peer *p, const struct msg_register *m,
+                             const struct invite *invite, char name[PEER_NAME_SIZE])
+{
+    name[0] = '\0';
+    if (invite && invite->row.name[0])
+        memcpy(name, invite->row.name,
+               PEER_NAME_SIZE); /* the operator's word goes before the peer's */
+    else if (m->name[0] && peer_name_parse(m->name, name) != 0)
+        return REASON_PROTOCOL;
+    if (!name[0])
+        return REASON_OK;
+    const struct peer *holder = peer_by_name(&d->table, name);
+    return !holder || holder == p ? REASON_OK : REASON_NAME_TAKEN;
+}
+
+static void use_invite(struct dispatch *d, struct invite *invite, const struct peer *p)
+{
+    struct row row = {.kind = ROW_INVITE};
+    invite->row.used = stamp_now();
+    memcpy(invite->row.used_by, p->key, KEY_SIZE);
+    row.invite = invite->row;
+    dispatch_put(d, &row);
+    lookup_remove(&d->invite_by_hash, invite->row.token_hash, sizeof(invite->row.token_hash));
+    slab_release(&d->invites, invite);
+}
+
+/* ---- registered ---- */
+
+static void send_registered(struct dispatch *d, struct channel *c)
+{
+    struct msg m = {.type = MSG_REGISTERED};
+    const struct peer *p = slab_get(&d->table.peers, c->peer);
+    m.registered_.version = MSG_VERSION;
+    m.registered_.observed = c->observed[c->family];
+    snprintf(m.registered_.name, sizeof(m.registered_.name), "%s", p ? peer_name(p) : "");
+    snprintf(m.registered_.agent, sizeof(m.registered_.agent), "trystd/%s", PACKAGE_VERSION);
+    dispatch_deliver(d, c->slot.self, &m);
+    c->acknowledge = 0;
+}
+
+/* Remembers that this channel's REGISTERED waits for the store. */
+static bool await_commit(struct dispatch *d, struct channel *c)
+{
+    if (d->acknowledging_count == d->acknowledging_size) {
+        uint32_t size = d->acknowledging_size ? d->acknowledging_size * 2 : 256;
+        struct ref *ring = calloc(size, sizeof(*ring));
+        if (!ring)
+            return false;
+        for (uint32_t i = 0; i < d->acknowledging_count; i++)
+            ring[i] = d->acknowledging[(d->acknowledging_head + i) % d->acknowledging_size];
+        free(d->acknowledging);
+        d->acknowledging = ring;
+        d->acknowledging_head = 0;
+        d->acknowledging_size = size;
+    }
+    c->acknowledge = d->sequence;
+    d->acknowledging[(d->acknowledging_head + d->acknowledging_count++) % d->acknowledging_size] =
+        c->slot.self;
+    return true;
+}
+
+void dispatch_acknowledge(struct dispatch *d)
+{
+    uint64_t committed = store_committed(d->store);
+    while (d->acknowledging_count) {
+        struct channel *c = slab_get(&d->table.channels, d->acknowledging[d->acknowledging_head]);
+        if (c && c->acknowledge > committed)
+            return; /* the ring is in the order of the rows */
+        if (c)
+            send_registered(d, c);
+        d->acknowledging_head = (d->acknowledging_head + 1) % d->acknowledging_size;
+        d->acknowledging_count--;
+    }
+}
+
+static void put_peer(struct dispatch *d, const struct peer *p, const struct channel *c)
+{
+    struct row row = {.kind = ROW_PEER};
+    memcpy(row.peer.key, p->key, KEY_SIZE);
+    snprintf(row.peer.name, sizeof(row.peer.name), "%s", peer_name(p));
+    snprintf(row.peer.agent, sizeof(row.peer.agent), "%s", c->agent ? c->agent : "");
+    row.peer.first_seen = p->first_seen;
+    row.peer.last_seen = p->last_seen;
+    row.peer.observed = c->observed[c->family];
+    dispatch_put(d, &row);
+}
+
+static void take_locals(struct channel *c, const struct endpoints *locals)
+{
+    for (unsigned i = 0; i < locals->count; i++) {
+        const struct endpoint *e = &locals->at[i];
+        unsigned f = family_index(e);
+        if (!endpoint_is_none(e) && endpoint_is_none(&c->local[f]))
+            c->local[f] = *e;
+    }
+}
+
+/* A server behind a port-forwarding proxy or Docker sees everybody at one private address, and can
+ * introduce nobody. */
+static void note_private(struct dispatch *d, const struct endpoint *observed)
+{
+    if (endpoint_is_global(observed) || endpoint_is_loopback(observed)) {
+        d->private_only = false;
+        d->private_address = *observed;
+        return;
+    }
+    if (endpoint_is_none(&d->private_address)) {
+        d->private_address = *observed;
+        d->private_only = true;
+        log_warning("the first peer comes from a private address: if all of them seem to, this "
+                    "server stands behind a "
+                    "NAT or proxy that hides its clients, and no introduction can work");
+    } else if (!endpoint_same_address(&d->private_address, observed)) {
+        d->private_only = false;
+    }
+}
+
+/* The newest listener of a key is the one that counts: the older one may be a connection that died
+ * unnoticed. */
+static void become_listener(struct dispatch *d, struct peer *p, struct channel *c)
+{
+    struct channel *before = peer_listener(&d->table, p);
+    p->listener = c->slot.self;
+    c->listening = true;
+    d->table.listening++;
+    if (before) {
+        struct net_conn *conn = slab_get(&d->net->conns, before->conn);
+        if (conn)
+            dispatch_dismiss(d, conn, REASON_REPLACED, "", 0);
+    }
+}
+
+static struct channel *open_channel(struct dispatch *d, struct peer *p, struct net_conn *conn,
+                                    const struct msg_register *m)
+{
+    struct channel *c = p->channels < CHANNELS_PER_PEER_MAX ? channel_add(&d->table, p) : NULL;
+    if (!c)
+        return NULL;
+    c->conn = conn->slot.self;
+    conn->owner = c->slot.self;
+    c->since = stamp_now();
+    c->family = (uint8_t)family_index(&conn->remote);
+    c->agent = m->agent[0] ? strdup(m->agent) : NULL;
+    channel_set_observed(&d->table, c, &conn->remote);
+    take_locals(c, &m->locals);
+    if (m->flags & REGISTER_LISTEN)
+        become_listener(d, p, c);
+    return c;
+}
+
+static void greet(struct dispatch *d, struct peer *p, struct channel *c, bool news)
+{
+    p->last_seen = stamp_now();
+    if (!p->first_seen)
+        p->first_seen = p->last_seen;
+    put_peer(d, p, c);
+    /* What is acknowledged survives a crash; a peer that is known as it is needs no wait. */
+    if (!news || !await_commit(d, c))
+        send_registered(d, c);
+    note_private(d, &c->observed[c->family]);
+    dispatch_sync(d, c);
+    dispatch_survey(d, c);
+}
+
+void dispatch_register(struct dispatch *d, struct net_conn *conn, const uint8_t key[KEY_SIZE],
+                       const struct msg_register *m)
+{
+    struct peer *p = peer_by_key(&d->table, key);
+    char key_text[KEY_TEXT_SIZE], name[PEER_NAME_SIZE], from[ENDPOINT_TEXT_SIZE];
+    struct invite *invite;
+    enum reason reason;
+
+    if (m->version != MSG_VERSION)
+        reason = REASON_VERSION;
+    else if (!store_has_room(d->store))
+        reason = REASON_BUSY;
+    else if ((reason = may_register(d, p, m, &invite)) == REASON_OK)
+        reason = pick_name(d, p, m, invite, name);
+    if (reason != REASON_OK) {
+        log_stranger("refused %s from %s: %s", key_format(key, key_text),
+                     endpoint_format(&conn->remote, from), reason_text(reason));
+        dispatch_dismiss(d, conn, reason, "", reason == REASON_BUSY ? BUSY_DELAY_MS : 0);
+        return;
+    }
+    if (!p && !(p = peer_add(&d->table, key))) {
+        dispatch_dismiss(d, conn, REASON_BUSY, "out of memory", BUSY_DELAY_MS);
+        return;
+    }
+    bool news = !p->registered || invite || (name[0] && strcmp(peer_name(p), name) != 0);
+    struct channel *c = open_channel(d, p, conn, m);
+    if (!c || (name[0] && !peer_set_name(&d->table, p, name))) {
+        d->stats.limit_hits++;
+        dispatch_dismiss(d, conn, REASON_LIMIT, "too many channels", BUSY_DELAY_MS);
+        return;
+    }
+    p->registered = true;
+    if (invite)
+        use_invite(d, invite, p);
+    log_info("registered %s%s%s from %s%s", key_format(key, key_text),
+             peer_name(p)[0] ? " as " : "", peer_name(p), endpoint_format(&conn->remote, from),
+             c->listening ? ", listening" : "");
+    greet(d, p, c, news);
+}
+
+void dispatch_leave(struct dispatch *d, struct channel *c)
+{
+    struct peer *p = slab_get(&d->table.peers, c->peer);
+    struct run *run = slab_get(&d->runs, c->survey);
+    char key_text[KEY_TEXT_SIZE];
+    if (p) {
+        p->last_seen = stamp_now();
+        log_info("left: %s %s", key_format(p->key, key_text), peer_name(p));
+    }
+    dispatch_session_lost(d, c);
+    if (run)
+        dispatch_run_end(d, run);
+    channel_remove(&d->table, c);
+    dispatch_ready(d);
+}
+
+/* ---- clock exchange ---- */
+
+void dispatch_sync(struct dispatch *d, struct channel *c)
+{
+    struct msg m = {.type = MSG_SYNC};
+    if (c->sync_sent)
+        return; /* one at a time: its answer will do */
+    m.sync_.origin = c->sync_sent = loop_clock();
+    dispatch_deliver(d, c->slot.self, &m);
+}
+
+void dispatch_synced(struct dispatch *d, struct channel *c, const struct msg_sync *m)
+{
+    tick now = loop_clock();
+    bool first = !clock_estimate_known(&c->clock);
+    if (!c->sync_sent || m->origin != c->sync_sent)
+        return; /* an answer to nothing */
+    c->sync_sent = 0;
+    clock_estimate_add(&c->clock, m->origin, m->receive, m->transmit, now);
+    /* Each answer lets the next one go: samples are spread over round trips, not queued behind one
+     * another. */
+    if (c->samples < SYNCS_AT_FIRST && ++c->samples < SYNCS_AT_FIRST)
+        dispatch_sync(d, c);
+    if (first)
+        dispatch_ready(d);
+}
+
+/* ---- invites ---- */
+
+int dispatch_invite(struct dispatch *d, const char *name, int64_t ttl_seconds, char *url,
+                    size_t size, char *err, size_t err_size)
+{
+    uint8_t raw[INVITE_TOKEN_SIZE];
+    char token[sodium_base64_ENCODED_LEN(INVITE_TOKEN_SIZE,
+                                         sodium_base64_VARIANT_URLSAFE_NO_PADDING)];
+    char server[SERVER_URL_SIZE];
+    struct invite *i;
+    struct row row = {.kind = ROW_INVITE};
+
+    if (name && name[0]) {
+        if (peer_name_parse(name, row.invite.name) != 0) {
+            snprintf(err, err_size,
+                     "'%s' is no peer name: letters, digits, '-', '_' and '.', 63 at most", name);
+            return -1;
+        }
+        if (peer_by_name(&d->table, row.invite.name)) {
+            snprintf(err, err_size, "the name '%s' is taken", row.invite.name);
+            return -1;
+        }
+    }
+    if (!store_has_room(d->store) || !(i = slab_take(&d->invites))) {
+        snprintf(err, err_size, "the store is full at the moment, try again");
+        return -1;
+    }
+    rng_fill(&d->rng, raw, sizeof(raw));
+    sodium_bin2base64(token, sizeof(token), raw, sizeof(raw),
+                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    hash_token(token, row.invite.token_hash);
+    row.invite.created = stamp_now();
+    row.invite.expires =
+        row.invite.created + (ttl_seconds > 0 ? ttl_seconds : d->conf->invite_lifetime) * 1000000;
+    i->row = row.invite;
+    lookup_add(&d->invite_by_hash, i->row.token_hash, sizeof(i->row.token_hash),
+               i->slot.self.index);
+    dispatch_put(d, &row);
+    snprintf(url, size, "%s#%s", server_url_format(&d->url, server), token);
+    sodium_memzero(raw, sizeof(raw));
+    sodium_memzero(token, sizeof(token));
+    return 0;
+}

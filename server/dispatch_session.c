@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: ISC */
+/* Introductions: requests come in, the state machine says what to do, and it is done here. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "dispatch.h"
+#include "log.h"
+
+#define BUDGET_BIRTHDAY  512
+#define TIMEOUT_LEAST_MS 1000u
+/* By which the server's time ends before the requester's, at most. */
+#define ANSWER_MOST_MS 500u
+/* ---- telling ---- */
+
+static void send_outcome(struct dispatch *d, struct session *s, unsigned side)
+{
+    struct msg m = {.type = MSG_OUTCOME};
+    m.outcome_.request = side == SIDE_REQUESTER ? s->request : 0;
+    m.outcome_.reason = (uint8_t)s->machine.outcome;
+    memcpy(m.outcome_.session, s->id, sizeof(s->id));
+    bool told = side == SIDE_TARGET && s->machine.outcome == REASON_CANCELLED;
+    snprintf(m.outcome_.text, sizeof(m.outcome_.text), "%s",
+             told ? "the requester has given up" : s->row->text);
+    m.outcome_.local_nat = dispatch_summary(d, s, side);
+    /* Nothing is told of a peer whose policy has not said yes. */
+    if (side == SIDE_TARGET || s->row->accepted_us)
+        m.outcome_.remote_nat = dispatch_summary(d, s, !side);
+    dispatch_deliver(d, s->channel[side], &m);
+}
+
+/* A request that never became a session. */
+static void refuse(struct dispatch *d, struct channel *c, uint32_t request, enum reason reason,
+                   const char *text)
+{
+    struct msg m = {.type = MSG_OUTCOME};
+    m.outcome_.request = request;
+    m.outcome_.reason = (uint8_t)reason;
+    snprintf(m.outcome_.text, sizeof(m.outcome_.text), "%s", text);
+    dispatch_deliver(d, c->slot.self, &m);
+}
+
+static void send_invite(struct dispatch *d, struct session *s, const struct peer *requester)
+{
+    struct msg m = {.type = MSG_INVITE};
+    memcpy(m.invite_.session, s->id, sizeof(s->id));
+    memcpy(m.invite_.peer, requester->key, KEY_SIZE);
+    snprintf(m.invite_.name, sizeof(m.invite_.name), "%s", peer_name(requester));
+    m.invite_.flags = s->flags[SIDE_REQUESTER];
+    m.invite_.timeout_ms = s->timeout_ms + ANSWER_MOST_MS; /* the server's time is to end first */
+    dispatch_deliver(d, s->channel[SIDE_TARGET], &m);
+}
+
+/* ---- the list of sessions that wait for a side to be ready ---- */
+
+static void stop_waiting(struct dispatch *d, struct session *s)
+{
+    if (!s->waiting)
+        return;
+    *(s->waiting_before ? &s->waiting_before->waiting_after : &d->waiting) = s->waiting_after;
+    if (s->waiting_after)
+        s->waiting_after->waiting_before = s->waiting_before;
+    s->waiting = false;
+}
+
+static void start_waiting(struct dispatch *d, struct session *s)
+{
+    s->waiting_before = NULL;
+    s->waiting_after = d->waiting;
+    if (d->waiting)
+        d->waiting->waiting_before = s;
+    d->waiting = s;
+    s->waiting = true;
+}
+
+/* ---- effects ---- */
+
+static void put_session(struct dispatch *d, const struct session *s)
+{
+    struct row row = {.kind = ROW_SESSION};
+    row.session = *s->row;
+    dispatch_put(d, &row);
+}
+
+static uint32_t since_us(const struct session *s)
+{
+    tick t = (s->d->loop->now - s->began) / TICK_US;
+    return t < 1 ? 1 : t > UINT32_MAX ? UINT32_MAX : (uint32_t)t;
+}
+
+static void end_anchors(struct dispatch *d, struct session *s)
+{
+    for (unsigned side = 0; side < 2; side++) {
+        struct run *run = slab_get(&d->runs, s->anchors[side]);
+        if (run)
+            dispatch_run_end(d, run);
+        s->anchors[side] = REF_NONE;
+    }
+}
+
+static void do_prepare(struct dispatch *d, struct session *s)
+{
+    struct ref self = s->slot.self;
+    bool asked[2];
+    stop_waiting(d, s);
+    end_anchors(d, s);
+    for (unsigned side = 0; side < 2; side++)
+        asked[side] = dispatch_anchors(d, s, side);
+    for (unsigned side = 0; side < 2; side++)
+        if (!asked[side] && slab_get(&d->sessions, self) == s)
+            dispatch_session_event(d, s, SESSION_PREPARED, side, REASON_OK);
+}
+
+static void do_punch(struct dispatch *d, struct session *s)
+{
+    struct session_input in = {.event = SESSION_PLANNED};
+    if (!s->row->prepared_us)
+        s->row->prepared_us = since_us(s);
+    in.reason = dispatch_punch(d, s, &in.until);
+    if (in.reason != REASON_OK) {
+        dispatch_session_event(d, s, SESSION_NO_PLAN, SIDE_REQUESTER, in.reason);
+        return;
+    }
+    s->row->punched_us = since_us(s);
+    s->row->rounds = s->machine.round;
+    session_step(&s->machine, &s->limits, &in, d->loop->now);
+}
+
+static void log_outcome(const struct session *s)
+{
+    const struct row_session *r = s->row;
+    char a[KEY_TEXT_SIZE], b[KEY_TEXT_SIZE], id[2 * 4 + 1];
+    for (unsigned i = 0; i < 4; i++)
+        snprintf(id + 2 * i, 3, "%02x", s->id[i]);
+    log_info("session %s: %s -> %s: %s after %u round%s, %.0f ms%s%s", id,
+             r->requester_name[0] ? r->requester_name : key_format(r->requester, a),
+             r->target_name[0] ? r->target_name : key_format(r->target, b), reason_name(r->reason),
+             r->rounds, r->rounds == 1 ? "" : "s", (double)(r->finished - r->started) / 1000.0,
+             r->text[0] ? ": " : "", r->text);
+}
+
+void dispatch_session_free(struct dispatch *d, struct session *s)
+{
+    stop_waiting(d, s);
+    end_anchors(d, s);
+    ev_timer_stop(d->loop->ev, &s->timer);
+    lookup_remove(&d->session_by_id, s->id, sizeof(s->id));
+    free(s->row);
+    slab_release(&d->sessions, s);
+}
+
+static void uncount(struct dispatch *d, struct session *s)
+{
+    struct peer *p = slab_get(&d->table.peers, s->peer[SIDE_REQUESTER]);
+    if (p)
+        p->requested--;
+    for (unsigned side = 0; side < 2; side++) {
+        struct channel *c = slab_get(&d->table.channels, s->channel[side]);
+        if (c)
+            c->sessions--;
+    }
+}
+
+static void do_end(struct dispatch *d, struct session *s)
+{
+    s->row->finished = stamp_now();
+    s->row->reason = (uint8_t)s->machine.outcome;
+    if (s->machine.outcome == REASON_OK) {
+        d->stats.sessions_ok++;
+        dispatch_learn(d, s, true);
+    } else {
+        d->stats.sessions_failed++;
+    }
+    send_outcome(d, s, SIDE_REQUESTER);
+    send_outcome(d, s, SIDE_TARGET);
+    put_session(d, s);
+    log_outcome(s);
+    uncount(d, s);
+    dispatch_session_free(d, s);
+}
+
+static void set_timer(struct dispatch *d, struct session *s)
+{
+    ev_timer_stop(d->loop->ev, &s->timer);
+    if (s->machine.deadline == TICK_NEVER)
+        return;
+    ev_timer_set(&s->timer, tick_seconds(tick_max(s->machine.deadline - d->loop->now, 0)), 0.);
+    ev_timer_start(d->loop->ev, &s->timer);
+}
+
+void dispatch_session_event(struct dispatch *d, struct session *s, enum session_event event,
+                            unsigned side, enum reason reason)
+{
+    struct session_input in = {.event = event, .side = (enum session_side)side, .reason = reason};
+    struct ref self = s->slot.self;
+    unsigned effects = session_step(&s->machine, &s->limits, &in, d->loop->now);
+
+    if (effects & SESSION_DO_MISSED)
+        dispatch_learn(d, s, false);
+    if (effects & SESSION_DO_END) {
+        do_end(d, s);
+        return;
+    }
+    set_timer(d, s);
+    if (effects & SESSION_DO_PREPARE)
+        do_prepare(d, s);
+    else if (effects & SESSION_DO_PUNCH)
+        do_punch(d, s);
+    /* What these did may have moved the machine on, or ended the session. */
+    if (slab_get(&d->sessions, self) == s)
+        set_timer(d, s);
+}
+
+static void session_time(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+    struct session *s = timer->data;
+    (void)loop;
+    (void)events;
+    dispatch_session_event(s->d, s, SESSION_TIME, SIDE_REQUESTER, REASON_OK);
+}
+
+/* ---- ready ---- */
+
+static void check_ready(struct dispatch *d, struct session *s)
+{
+    struct ref self = s->slot.self;
+    for (unsigned side = 0; side < 2; side++) {
+        struct channel *c = slab_get(&d->table.channels, s->channel[side]);
+        if (!s->machine.ready[side] && c && dispatch_surveyed(d, c))
+            dispatch_session_event(d, s, SESSION_READY, side, REASON_OK);
+        if (slab_get(&d->sessions, self) != s)
+            return;
+    }
+}
+
+void dispatch_ready(struct dispatch *d)
+{
+    for (struct session *s = d->waiting, *after; s; s = after) {
+        after = s->waiting_after;
+        check_ready(d, s);
+    }
+}
+
+/* ---- requests ---- */
+
+static void take_bound(struct session *s, unsigned side, const struct endpoints *locals)
+{
+    for (unsigned i = 0; i < locals->count; i++) {
+        const struct endpoint *e = &locals->at[i];
+        if (!endpoint_is_none(e) && e->port)
+            s->local[side][family_index(e)] = *e;
+    }
+}
+
+/* A peer's wish is capped by the server, and hundreds of SYNs take both sides' consent. */
+static uint16_t capped_budget(const struct dispatch *d, uint16_t wanted, uint16_t flags)
+{
+    int64_t cap = flags & SESSION_BIRTHDAY ? BUDGET_BIRTHDAY : d->conf->syn_budget;
+    int64_t budget = wanted && wanted < cap ? wanted : cap;
+    return (uint16_t)budget;
+}
+
+static bool fill_row(struct session *s, const struct peer *requester, const struct peer *target)
+{
+    struct row_session *row = s->row = calloc(1, sizeof(*row));
+    if (!row)
+        return false;
+    memcpy(row->id, s->id, sizeof(s->id));
+    memcpy(row->requester, requester->key, KEY_SIZE);
+    memcpy(row->target, target->key, KEY_SIZE);
+    snprintf(row->requester_name, sizeof(row->requester_name), "%s", peer_name(requester));
+    snprintf(row->target_name, sizeof(row->target_name), "%s", peer_name(target));
+    row->started = stamp_now();
+    return true;
+}
+
+static struct session *new_session(struct dispatch *d, struct channel *from, struct channel *to,
+                                   const struct msg_connect *m)
+{
+    struct peer *requester = slab_get(&d->table.peers, from->peer);
+    struct peer *target = slab_get(&d->table.peers, to->peer);
+    struct session *s = slab_take(&d->sessions);
+    if (!s)
+        return NULL;
+    s->d = d;
+    rng_fill(&d->rng, s->id, sizeof(s->id));
+    if (!fill_row(s, requester, target) ||
+        !lookup_add(&d->session_by_id, s->id, sizeof(s->id), s->slot.self.index)) {
+        free(s->row);
+        slab_release(&d->sessions, s);
+        return NULL;
+    }
+    s->request = m->request;
+    s->channel[SIDE_REQUESTER] = from->slot.self;
+    s->channel[SIDE_TARGET] = to->slot.self;
+    s->peer[SIDE_REQUESTER] = requester->slot.self;
+    s->peer[SIDE_TARGET] = target->slot.self;
+    s->flags[SIDE_REQUESTER] = m->flags;
+    s->budget[SIDE_REQUESTER] = capped_budget(d, m->budget, m->flags);
+    take_bound(s, SIDE_REQUESTER, &m->locals);
+    s->began = d->loop->now;
+    s->limits = session_limits_default;
+    s->limits.rounds = (uint8_t)d->conf->rounds;
+    ev_timer_init(&s->timer, session_time, 0., 0.);
+    s->timer.data = s;
+    requester->requested++;
+    from->sessions++;
+    to->sessions++;
+    d->stats.sessions++;
+    return s;
+}
+
+/* Whether this request may become a session: REASON_OK and the target's channel, or why not. */
+static enum reason find_target(struct dispatch *d, struct channel *from,
+                               const struct msg_connect *m, struct channel **to)
+{
+    const struct peer *requester = slab_get(&d->table.peers, from->peer);
+    const struct peer *target = peer_find(&d->table, m->peer);
+    if (!target || !target->registered)
+        return REASON_PEER_UNKNOWN;
+    if (target == requester)
+        return REASON_SELF;
+    if (!key_is_zero(m->pinned) && !key_equal(m->pinned, target->key))
+        return REASON_PEER_KEY;
+    *to = peer_listener(&d->table, target);
+    if (!*to)
+        return REASON_PEER_OFFLINE;
+    if (requester->requested >= d->conf->max_sessions_per_peer)
+        return REASON_LIMIT;
+    return d->draining ? REASON_DRAINING : store_has_room(d->store) ? REASON_OK : REASON_BUSY;
+}
+
+/* A little less than the requester waits: it is to hear our reason, not its own clock. */
+static uint32_t session_time_allowed(const struct dispatch *d, uint32_t wanted_ms)
+{
+    uint32_t most = (uint32_t)d->conf->session_timeout * 1000;
+    uint32_t ms = wanted_ms && wanted_ms < most ? wanted_ms : most;
+    uint32_t early = ms / 10 < ANSWER_MOST_MS ? ms / 10 : ANSWER_MOST_MS;
+    return ms - early < TIMEOUT_LEAST_MS ? TIMEOUT_LEAST_MS : ms - early;
+}
+
+void dispatch_connect(struct dispatch *d, struct channel *c, const struct msg_connect *m)
+{
+    struct channel *to = NULL;
+    enum reason reason = find_target(d, c, m, &to);
+    struct session *s = reason == REASON_OK ? new_session(d, c, to, m) : NULL;
+
+    if (!s) {
+        if (reason == REASON_OK)
+            reason = REASON_BUSY;
+        if (reason == REASON_LIMIT || reason == REASON_BUSY)
+            d->stats.limit_hits++;
+        refuse(d, c, m->request, reason, "");
+        return;
+    }
+    s->timeout_ms = session_time_allowed(d, m->timeout_ms);
+    session_start(&s->machine, &s->limits, d->loop->now, s->timeout_ms * TICK_MS);
+    set_timer(d, s);
+    put_session(d, s);
+    /* The invitation's round trip is used to bring clocks and profiles up to date. */
+    if (clock_estimate_stale(&to->clock, d->loop->now))
+        dispatch_sync(d, to);
+    if (clock_estimate_stale(&c->clock, d->loop->now))
+        dispatch_sync(d, c);
+    send_invite(d, s, slab_get(&d->table.peers, c->peer));
+    dispatch_survey(d, c);
+    dispatch_survey(d, to);
+    start_waiting(d, s);
+    check_ready(d, s);
+}
+
+/* ---- what peers say within a session ---- */
+
+static struct session *find_session(struct dispatch *d, struct channel *c,
+                                    const uint8_t id[MSG_ID_SIZE], unsigned *side)
+{
+    uint32_t index = lookup_find(&d->session_by_id, id, MSG_ID_SIZE);
+    struct session *s = index == LOOKUP_NONE ? NULL : slab_at(&d->sessions, index);
+    for (*side = 0; s && *side < 2; ++*side)
+        if (ref_equal(s->channel[*side], c->slot.self))
+            return s;
+    return NULL; /* over already, or somebody else's */
+}
+
+static void accepted(struct dispatch *d, struct session *s, const struct msg_accept *m)
+{
+    if (s->machine.state != SESSION_INVITED)
+        return;
+    s->flags[SIDE_TARGET] = m->flags;
+    s->budget[SIDE_TARGET] = capped_budget(d, m->budget, m->flags);
+    take_bound(s, SIDE_TARGET, &m->locals);
+    s->row->accepted_us = since_us(s);
+    dispatch_session_event(d, s, SESSION_ACCEPT, SIDE_TARGET, REASON_OK);
+}
+
+static void rejected(struct dispatch *d, struct session *s, const struct msg_reject *m)
+{
+    snprintf(s->row->text, sizeof(s->row->text), "%s", m->text);
+    /* Whatever its words, a refusal is the peer's own: it cannot pass for a finding of the
+     * server's. */
+    dispatch_session_event(d, s, SESSION_REJECT, SIDE_TARGET, REASON_DECLINED);
+}
+
+static void resulted(struct dispatch *d, struct session *s, unsigned side,
+                     const struct msg_result *m)
+{
+    struct row_session *r = s->row;
+    enum reason reason = m->reason <= REASON_INTERNAL ? (enum reason)m->reason : REASON_INTERNAL;
+    /* Of an earlier round only one thing is still of interest: that it was won after all. */
+    if (m->round > s->machine.round || (m->round < s->machine.round && reason != REASON_OK) ||
+        s->machine.state < SESSION_PREPARING)
+        return;
+    r->syns[side] = (uint16_t)tick_min(r->syns[side] + m->syns, UINT16_MAX);
+    r->refusals[side] = (uint16_t)tick_min(r->refusals[side] + m->refusals, UINT16_MAX);
+    r->late_us[side] = m->late_us;
+    r->elapsed_us[side] = m->elapsed_us;
+    if (reason == REASON_OK) {
+        r->met[!side] = m->remote;
+        r->family = m->remote.family;
+    }
+    if (s->machine.resulted[!side]) {
+        int64_t skew = (int64_t)r->late_us[SIDE_REQUESTER] - r->late_us[SIDE_TARGET];
+        r->skew_us = (int32_t)tick_max(INT32_MIN, tick_min(skew, INT32_MAX));
+    }
+    dispatch_session_event(d, s, SESSION_RESULT, side, reason);
+}
+
+static void cancelled(struct dispatch *d, struct channel *c, const struct msg_cancel *m)
+{
+    unsigned side;
+    struct session *s = find_session(d, c, m->session, &side);
+    /* A requester that has not learnt the session's id yet names it by its own number. */
+    for (uint32_t i = 0; !s && c->sessions && i < slab_end(&d->sessions); i++) {
+        struct session *other = slab_at(&d->sessions, i);
+        if (other && ref_equal(other->channel[SIDE_REQUESTER], c->slot.self) &&
+            other->request == m->request) {
+            s = other;
+            side = SIDE_REQUESTER;
+        }
+    }
+    if (s)
+        dispatch_session_event(d, s, SESSION_CANCEL, side, REASON_CANCELLED);
+}
+
+void dispatch_session_message(struct dispatch *d, struct channel *c, const struct msg *m)
+{
+    unsigned side;
+    struct session *s;
+    switch (m->type) {
+    case MSG_ACCEPT:
+        s = find_session(d, c, m->accept_.session, &side);
+        if (s && side == SIDE_TARGET)
+            accepted(d, s, &m->accept_);
+        break;
+    case MSG_REJECT:
+        s = find_session(d, c, m->reject_.session, &side);
+        if (s && side == SIDE_TARGET)
+            rejected(d, s, &m->reject_);
+        break;
+    case MSG_PREPARED:
+        s = find_session(d, c, m->prepared_.session, &side);
+        if (s && m->prepared_.round == s->machine.round)
+            dispatch_session_event(d, s, SESSION_PREPARED, side, REASON_OK);
+        break;
+    case MSG_RESULT:
+        s = find_session(d, c, m->result_.session, &side);
+        if (s)
+            resulted(d, s, side, &m->result_);
+        break;
+    default:
+        cancelled(d, c, &m->cancel_);
+        break;
+    }
+}
+
+void dispatch_session_lost(struct dispatch *d, struct channel *c)
+{
+    for (uint32_t i = 0; c->sessions && i < slab_end(&d->sessions); i++) {
+        struct session *s = slab_at(&d->sessions, i);
+        for (unsigned side = 0; s && side < 2; side++)
+            if (ref_equal(s->channel[side], c->slot.self)) {
+                dispatch_session_event(d, s, SESSION_LOST, side, REASON_PEER_LOST);
+                break;
+            }
+    }
+}

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: ISC */
+/* Observations, probes, and what the NAT profiles learn from them. */
+#include <sodium.h>
+#include <string.h>
+
+#include "dispatch.h"
+#include "log.h"
+
+/* Longer than the client's own limit for a step, so that its SURVEYED comes first. */
+#define RUN_SECONDS 6.0
+/* An address is probed again no sooner than this, whatever its profile says. */
+#define PROBE_PAUSE    (60 * TICK_S)
+#define PROBE_PORT_LOW 20000u
+#define PROBE_PORTS    40000u
+
+/* ---- probes ---- */
+
+void dispatch_nat_put(struct dispatch *d, struct nat *n)
+{
+    struct row row = {.kind = ROW_PROFILE};
+    row.profile.address = n->address;
+    row.profile.profile = n->profile;
+    row.profile.learnt = n->learnt;
+    row.profile.refusal_learnt = n->refusal_learnt;
+    dispatch_put(d, &row);
+}
+
+static void probe_family(struct dispatch *d, struct channel *c, unsigned family)
+{
+    struct nat *n = channel_nat(&d->table, c, family);
+    struct net_conn *conn = slab_get(&d->net->conns, c->conn);
+    if (!d->conf->probe || !n || !conn || n->probing ||
+        profile_refusal_known(&n->profile, d->loop->now) ||
+        (n->probed && d->loop->now - n->probed < PROBE_PAUSE))
+        return;
+    uint16_t port = (uint16_t)(PROBE_PORT_LOW + rng_below(&d->rng, PROBE_PORTS));
+    struct endpoint to = endpoint_with_port(c->observed[family], port);
+    /* The NAT is nearer than the host behind it, so its answer takes no longer than the host's
+     * would. */
+    tick patience = net_round_trip(conn) * 3 / 2 + 30 * TICK_MS;
+    n->probing = net_probe_start(&d->probe, &to, patience);
+    n->probed = d->loop->now;
+}
+
+static void probe(struct dispatch *d, struct channel *c)
+{
+    for (unsigned family = 0; family < FAMILY_COUNT; family++)
+        probe_family(d, c, family);
+}
+
+void dispatch_probed(void *user, const struct endpoint *address, enum nat_refusal refusal)
+{
+    struct dispatch *d = user;
+    struct nat *n = nat_find(&d->table, address, false);
+    if (!n)
+        return;
+    n->probing = false;
+    if (refusal != NAT_REFUSAL_UNKNOWN) {
+        profile_learn_refusal(&n->profile, refusal, d->loop->now);
+        n->refusal_learnt = stamp_now();
+        dispatch_nat_put(d, n);
+    }
+    dispatch_ready(d);
+}
+
+/* ---- runs ---- */
+
+static struct run *find_run(struct dispatch *d, const uint8_t token[MSG_ID_SIZE])
+{
+    uint32_t index = lookup_find(&d->run_by_token, token, MSG_ID_SIZE);
+    return index == LOOKUP_NONE ? NULL : slab_at(&d->runs, index);
+}
+
+void dispatch_run_end(struct dispatch *d, struct run *run)
+{
+    struct channel *c = slab_get(&d->table.channels, run->channel);
+    if (c && ref_equal(c->survey, run->slot.self))
+        c->survey = REF_NONE;
+    ev_timer_stop(d->loop->ev, &run->timer);
+    lookup_remove(&d->run_by_token, run->token, MSG_ID_SIZE);
+    slab_release(&d->runs, run);
+}
+
+/* One public address shown for one family, every time: the NAT pools addresses per subscriber (RFC
+ * 4787 REQ-2). */
+static void learn_pooling(const struct run *run, struct nat *n, unsigned family)
+{
+    unsigned seen = 0;
+    for (unsigned i = 0; i < run->count; i++)
+        seen += family_index(&run->observations[i].observed) == family;
+    if (seen >= 3 && n->profile.nat.pooling != NAT_ARBITRARY)
+        n->profile.nat.pooling = NAT_PAIRED;
+}
+
+static void put_observations(struct dispatch *d, const struct run *run, const struct peer *p)
+{
+    struct row row = {.kind = ROW_OBSERVATION};
+    for (unsigned i = 0; i < run->count; i++) {
+        row.observation.observation = run->observations[i];
+        row.observation.at = stamp_now();
+        memcpy(row.observation.peer_key, p->key, KEY_SIZE);
+        dispatch_put(d, &row);
+    }
+}
+
+static void log_profile(const struct nat *n)
+{
+    char address[ENDPOINT_TEXT_SIZE], words[200];
+    log_info("NAT %s: %s", endpoint_format_address(&n->address, address),
+             nat_describe(&n->profile.nat, words, sizeof(words)));
+}
+
+static void learn_family(struct dispatch *d, struct run *run, struct channel *c, unsigned family)
+{
+    struct observation own[MSG_STEPS_MAX];
+    struct nat *n = channel_nat(&d->table, c, family);
+    size_t count = 0;
+    for (unsigned i = 0; n && i < run->count; i++)
+        if (endpoint_same_address(&run->observations[i].observed, &c->observed[family]))
+            own[count++] = run->observations[i];
+    if (!count)
+        return;
+    profile_learn(&n->profile, own, count, d->loop->now);
+    learn_pooling(run, n, family);
+    n->learnt = stamp_now();
+    dispatch_nat_put(d, n);
+    log_profile(n);
+}
+
+static void learn(struct dispatch *d, struct run *run, struct channel *c)
+{
+    const struct peer *p = slab_get(&d->table.peers, c->peer);
+    for (unsigned family = 0; family < FAMILY_COUNT; family++)
+        learn_family(d, run, c, family);
+    if (p)
+        put_observations(d, run, p);
+}
+
+/* All that will come has come: a survey teaches the profiles, anchors let their session go on. */
+static void run_complete(struct dispatch *d, struct run *run)
+{
+    struct channel *c = slab_get(&d->table.channels, run->channel);
+    if (run->complete)
+        return;
+    run->complete = true;
+    ev_timer_stop(d->loop->ev, &run->timer);
+    if (!ref_is_none(run->session)) {
+        /* The run stays with the session: its observations are the anchors of the plan. */
+        struct session *s = slab_get(&d->sessions, run->session);
+        if (c)
+            learn(d, run, c); /* the freshest word there is on how fast a counter runs */
+        if (s && s->machine.round == run->round)
+            dispatch_session_event(d, s, SESSION_PREPARED, run->side, REASON_OK);
+        return;
+    }
+    if (c) {
+        learn(d, run, c);
+        c->surveyed = true;
+    }
+    dispatch_run_end(d, run);
+    if (c)
+        probe(d, c); /* an address of another family may have come to light */
+    dispatch_ready(d);
+}
+
+static void run_expired(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+    struct run *run = timer->data;
+    (void)loop;
+    (void)events;
+    run_complete(run->d, run);
+}
+
+static struct run *run_start(struct dispatch *d, struct channel *c, const struct steps *steps)
+{
+    struct run *run = slab_take(&d->runs);
+    if (!run) {
+        d->stats.limit_hits++;
+        return NULL;
+    }
+    run->d = d;
+    run->channel = c->slot.self;
+    run->number = ++c->surveys;
+    run->steps = *steps;
+    rng_fill(&d->rng, run->token, sizeof(run->token));
+    rng_fill(&d->rng, run->secret, sizeof(run->secret));
+    if (!lookup_add(&d->run_by_token, run->token, MSG_ID_SIZE, run->slot.self.index)) {
+        slab_release(&d->runs, run);
+        return NULL;
+    }
+    ev_timer_init(&run->timer, run_expired, RUN_SECONDS, 0.);
+    run->timer.data = run;
+    ev_timer_start(d->loop->ev, &run->timer);
+    return run;
+}
+
+/* ---- surveys ---- */
+
+struct survey_servers dispatch_servers(struct dispatch *d, struct channel *c, unsigned family)
+{
+    struct survey_servers servers = d->servers[family];
+    struct net_conn *conn = slab_get(&d->net->conns, c->conn);
+    if (family != c->family || !conn)
+        return servers;
+    /* First the address the channel goes to, written as zero: only the client knows what it dialled
+     * to get here. */
+    struct endpoint local = net_local(conn);
+    struct endpoint others[SURVEY_ADDRESSES_MAX] = {0};
+    uint8_t count = 0;
+    for (unsigned i = 0; i < servers.address_count && count < SURVEY_ADDRESSES_MAX - 1; i++)
+        if (!endpoint_same_address(&servers.addresses[i], &local))
+            others[count++] = servers.addresses[i];
+    memset(servers.addresses, 0, sizeof(servers.addresses));
+    servers.addresses[0].family = servers.family;
+    memcpy(servers.addresses + 1, others, count * sizeof(others[0]));
+    servers.address_count = (uint8_t)(count + 1);
+    return servers;
+}
+
+static void plan_family(struct dispatch *d, struct channel *c, unsigned family, struct steps *steps)
+{
+    struct survey_servers servers = dispatch_servers(d, c, family);
+    const struct nat *n = channel_nat(&d->table, c, family);
+    bool wanted = family == c->family || (!endpoint_is_none(&c->local[family]) && !c->surveyed);
+    if (wanted && servers.address_count)
+        survey_plan(n ? &n->profile : NULL, &servers, d->loop->now, &d->rng, steps);
+}
+
+void dispatch_survey(struct dispatch *d, struct channel *c)
+{
+    struct msg m = {.type = MSG_SURVEY};
+    struct steps steps = {0};
+
+    probe(d, c);
+    if (!ref_is_none(c->survey))
+        return;
+    for (unsigned family = 0; family < FAMILY_COUNT; family++)
+        plan_family(d, c, family, &steps);
+    struct run *run = steps.count ? run_start(d, c, &steps) : NULL;
+    c->surveyed = !run;
+    if (!run)
+        return;
+    c->survey = run->slot.self;
+    m.survey_.survey = run->number;
+    m.survey_.steps = steps;
+    memcpy(m.survey_.token, run->token, sizeof(run->token));
+    memcpy(m.survey_.secret, run->secret, sizeof(run->secret));
+    dispatch_deliver(d, c->slot.self, &m);
+    sodium_memzero(&m.survey_.secret, sizeof(m.survey_.secret));
+}
+
+bool dispatch_surveyed(struct dispatch *d, struct channel *c)
+{
+    for (unsigned family = 0; family < FAMILY_COUNT; family++) {
+        const struct nat *n = channel_nat(&d->table, c, family);
+        if (n && n->probing)
+            return false;
+    }
+    return c->surveyed && clock_estimate_known(&c->clock);
+}
+
+void dispatch_survey_done(struct dispatch *d, struct channel *c, const struct msg_surveyed *m)
+{
+    struct run *run = slab_get(&d->runs, c->survey);
+    if (run && run->number == m->survey)
+        run_complete(d, run);
+}
+
+/* ---- observations ---- */
+
+/*
+ * An observation counts only for the address that the peer's control channel comes from: anybody on
+ * the path could send a copy of it from elsewhere. A first look at the other family has nothing to
+ * compare with yet.
+ */
+static bool plausible(struct dispatch *d, struct channel *c, const struct endpoint *remote)
+{
+    unsigned family = family_index(remote);
+    if (endpoint_is_none(&c->observed[family]))
+        return family != c->family && channel_set_observed(&d->table, c, remote);
+    if (endpoint_same_address(&c->observed[family], remote))
+        return true;
+    struct nat *n = channel_nat(&d->table, c, family);
+    if (n)
+        n->profile.nat.pooling = NAT_ARBITRARY;
+    return false;
+}
+
+static bool genuine(const struct run *run, struct net_conn *conn, const struct msg *m)
+{
+    const struct msg_observe *o = &m->observe_;
+    if (o->step >= run->steps.count || (run->seen & (UINT64_C(1) << o->step)) ||
+        msg_tag_verify(m, run->secret) != 0)
+        return false;
+    const struct step *step = &run->steps.at[o->step];
+    return step->server.family == conn->remote.family && step->server.port == net_local(conn).port;
+}
+
+/*
+ * The mapping was made when the connection's SYN passed the NAT: since then that has come here, the
+ * answer has gone there, and OBSERVE has come here, three ways in all.
+ */
+static tick mapped_at(const struct net_conn *conn)
+{
+    return loop_clock() - net_round_trip(conn) * 3 / 2;
+}
+
+static void record(struct run *run, struct net_conn *conn, const struct msg_observe *o,
+                   uint64_t peer)
+{
+    const struct step *step = &run->steps.at[o->step];
+    run->observations[run->count++] = (struct observation){
+        .at = mapped_at(conn),
+        .observed = conn->remote,
+        .local = o->local,
+        .server = net_local(conn),
+        .peer = peer,
+        .socket = step->socket,
+        .step = o->step,
+        .burst = step->flags & STEP_BURST,
+    };
+}
+
+static uint64_t peer_number(struct dispatch *d, const struct channel *c)
+{
+    const struct peer *p = slab_get(&d->table.peers, c->peer);
+    uint64_t number = 0;
+    if (p)
+        memcpy(&number, p->key, sizeof(number));
+    return number;
+}
+
+void dispatch_observe(struct dispatch *d, struct net_conn *conn, const struct msg *m)
+{
+    struct msg answer = {.type = MSG_OBSERVED};
+    struct run *run = find_run(d, m->observe_.token);
+    struct channel *c = run ? slab_get(&d->table.channels, run->channel) : NULL;
+
+    if (!c || !genuine(run, conn, m)) {
+        d->stats.observations_refused++;
+        net_drop(d->net, conn, NET_CLOSED_FORGED);
+        return;
+    }
+    answer.observed_.step = m->observe_.step;
+    answer.observed_.observed = conn->remote;
+    msg_tag(&answer, run->secret);
+    net_answer(d->net, conn, &answer);
+    run->seen |= UINT64_C(1) << m->observe_.step;
+    d->stats.observations++;
+    if (plausible(d, c, &conn->remote))
+        record(run, conn, &m->observe_, peer_number(d, c));
+    if (run->seen == (run->steps.count == 64 ? UINT64_MAX : (UINT64_C(1) << run->steps.count) - 1))
+        run_complete(d, run);
+}
+
+/* ---- anchors ---- */
+
+static void anchor_family(struct dispatch *d, struct session *s, unsigned side, unsigned family,
+                          struct steps *steps)
+{
+    struct channel *c = slab_get(&d->table.channels, s->channel[side]);
+    struct channel *other = slab_get(&d->table.channels, s->channel[!side]);
+    const struct nat *n = channel_nat(&d->table, c, family);
+    if (!n || endpoint_is_none(&s->local[side][family]) ||
+        endpoint_is_none(&s->local[!side][family]) || endpoint_is_none(&other->observed[family]))
+        return;
+    /* The first round's punch sockets were named with the request; later ones are not known yet. */
+    const struct endpoint none = endpoint_none();
+    const struct endpoint *local = s->machine.round == 1 ? &s->local[side][family] : &none;
+    unsigned count = predict_anchors_needed(&n->profile, local, &c->observed[family]);
+    struct survey_servers servers = dispatch_servers(d, c, family);
+    if (count)
+        survey_anchors(&n->profile, &servers, survey_round_socket(s->machine.round), count, &d->rng,
+                       steps);
+}
+
+bool dispatch_anchors(struct dispatch *d, struct session *s, unsigned side)
+{
+    struct msg m = {.type = MSG_PREPARE};
+    struct steps steps = {0};
+    struct channel *c = slab_get(&d->table.channels, s->channel[side]);
+
+    if (!c || !slab_get(&d->table.channels, s->channel[!side]))
+        return false;
+    for (unsigned family = 0; family < FAMILY_COUNT; family++)
+        anchor_family(d, s, side, family, &steps);
+    struct run *run = steps.count ? run_start(d, c, &steps) : NULL;
+    if (!run)
+        return false;
+    run->session = s->slot.self;
+    run->side = (uint8_t)side;
+    run->round = s->machine.round;
+    s->anchors[side] = run->slot.self;
+    m.prepare_.request = side == SIDE_REQUESTER ? s->request : 0;
+    m.prepare_.round = run->round;
+    m.prepare_.steps = steps;
+    memcpy(m.prepare_.session, s->id, sizeof(s->id));
+    memcpy(m.prepare_.token, run->token, sizeof(run->token));
+    memcpy(m.prepare_.secret, run->secret, sizeof(run->secret));
+    dispatch_deliver(d, c->slot.self, &m);
+    sodium_memzero(&m.prepare_.secret, sizeof(m.prepare_.secret));
+    return true;
+}

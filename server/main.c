@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: ISC */
+/* trystd: options, the order of start, exit status. Everything else is libtrystd. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "conf.h"
+#include "dispatch.h"
+#include "log.h"
+#include "proto/keyfile.h"
+
+enum { EXIT_USAGE = 1, EXIT_CANNOT_START = 2 };
+
+/* How long a stop waits for sessions under way, and for farewells to be read. */
+#define STOP_SECONDS      5.0
+#define FAREWELL_SECONDS  0.5
+#define STOP_POLL_SECONDS 0.05
+/* Descriptors beside connections: listeners, database, admin clients, probes. */
+#define SPARE_DESCRIPTORS 512
+
+struct trystd {
+    struct conf conf;
+    struct loop loop;
+    struct net net;
+    struct dispatch dispatch;
+    struct key_pair key;
+    struct ev_signal term, interrupt;
+    struct ev_timer stop;
+    tick stop_at;     /* when sessions under way are given up */
+    tick farewell_at; /* when the loop ends; 0: farewells have not been said */
+    bool stopping;
+};
+
+static const char usage[] =
+    "usage: trystd [options]            run the rendezvous daemon in the foreground\n"
+    "       trystd [options] keygen     make the server's key, print its public half\n"
+    "\n"
+    "  -c, --config FILE          configuration file (default: none, every option has a default)\n"
+    "      --state-dir DIR        key and database\n"
+    "      --admin-socket PATH    where trystctl reaches the daemon\n"
+    "      --listen ADDRESS       listen there only; may be repeated\n"
+    "      --port N               TCP port; at least three; may be repeated\n"
+    "      --registration MODE    open, allowlist or invite\n"
+    "      --public-host HOST     what the server URL says\n"
+    "      --log-level LEVEL      error, warning, notice, info or debug\n"
+    "      --check-config         check the configuration, and end\n"
+    "      --print-config         print the configuration in force, and end\n"
+    "      --version, --help\n"
+    "\n"
+    "trystd(8) says more; trystd.conf(5) describes every option.\n";
+
+enum { OPT_CHECK = 256, OPT_PRINT, OPT_VERSION, OPT_SET };
+
+/* The long options that set an option of the same name. */
+static const struct option long_options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"check-config", no_argument, NULL, OPT_CHECK},
+    {"print-config", no_argument, NULL, OPT_PRINT},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {"help", no_argument, NULL, 'h'},
+    {"state-dir", required_argument, NULL, OPT_SET},
+    {"admin-socket", required_argument, NULL, OPT_SET},
+    {"listen", required_argument, NULL, OPT_SET},
+    {"port", required_argument, NULL, OPT_SET},
+    {"registration", required_argument, NULL, OPT_SET},
+    {"public-host", required_argument, NULL, OPT_SET},
+    {"log-level", required_argument, NULL, OPT_SET},
+    {NULL, 0, NULL, 0},
+};
+
+struct command {
+    const char *config;
+    bool check, print, keygen;
+};
+
+static int complain(const char *text)
+{
+    fprintf(stderr, "trystd: %s\n", text);
+    return EXIT_USAGE;
+}
+
+/*
+ * The file goes first and the command line over it, whatever their order there: the options are
+ * read twice. Returns 0, -1 to end with success, or an exit status.
+ */
+static int read_options(int argc, char **argv, struct conf *conf, struct command *command, bool set)
+{
+    char err[512];
+    int option, index;
+    optind = 1;
+    while ((option = getopt_long(argc, argv, "c:h", long_options, &index)) != -1) {
+        switch (option) {
+        case 'c':
+            command->config = optarg;
+            break;
+        case OPT_CHECK:
+            command->check = true;
+            break;
+        case OPT_PRINT:
+            command->print = true;
+            break;
+        case OPT_VERSION:
+            puts("trystd " PACKAGE_VERSION);
+            return -1;
+        case 'h':
+            fputs(usage, stdout);
+            return -1;
+        case OPT_SET:
+            if (set && conf_set(conf, long_options[index].name, optarg, err, sizeof(err)) != 0)
+                return complain(err);
+            break;
+        default:
+            fputs("Try 'trystd --help'.\n", stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (optind < argc && strcmp(argv[optind], "keygen") == 0) {
+        command->keygen = true;
+        optind++;
+    }
+    if (optind < argc) {
+        snprintf(err, sizeof(err), "unexpected argument '%s'; try 'trystd --help'", argv[optind]);
+        return complain(err);
+    }
+    return 0;
+}
+
+static int read_conf(int argc, char **argv, struct conf *conf, struct command *command)
+{
+    char err[512];
+    conf_init_defaults(conf);
+    int status = read_options(argc, argv, conf, command, false);
+    if (status != 0)
+        return status;
+    if (command->config && conf_read(command->config, conf, err, sizeof(err)) != 0)
+        return complain(err);
+    status = read_options(argc, argv, conf, command, true);
+    if (status == 0 && conf_check(conf, err, sizeof(err)) != 0)
+        return complain(err);
+    return status;
+}
+
+/* ---- start ---- */
+
+/* Makes a directory and what leads to it; 0700, for it holds a secret key. */
+static int make_directory(const char *path, mode_t mode)
+{
+    char part[CONF_TEXT_SIZE];
+    snprintf(part, sizeof(part), "%s", path);
+    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(part, 0755) != 0 && errno != EEXIST)
+            return -1;
+        *slash = '/';
+    }
+    return mkdir(part, mode) != 0 && errno != EEXIST ? -1 : 0;
+}
+
+static void parent_of(const char *path, char parent[CONF_TEXT_SIZE])
+{
+    snprintf(parent, CONF_TEXT_SIZE, "%s", path);
+    char *slash = strrchr(parent, '/');
+    if (slash)
+        *(slash == parent ? slash + 1 : slash) = '\0';
+    else
+        snprintf(parent, CONF_TEXT_SIZE, ".");
+}
+
+static int load_key(struct trystd *t, int *made)
+{
+    char path[CONF_TEXT_SIZE + 8], err[512];
+    struct rng rng = rng_system();
+    if (make_directory(t->conf.state_dir, 0700) != 0) {
+        log_error("cannot make the state directory %s: %s", t->conf.state_dir, strerror(errno));
+        return -1;
+    }
+    snprintf(path, sizeof(path), "%s/key", t->conf.state_dir);
+    if (keyfile_load_or_create(path, &rng, &t->key, made, err, sizeof(err)) != 0) {
+        log_error("%s", err);
+        return -1;
+    }
+    return 0;
+}
+
+static int keygen(struct trystd *t)
+{
+    char text[KEY_TEXT_SIZE];
+    int made = 0;
+    if (load_key(t, &made) != 0)
+        return EXIT_CANNOT_START;
+    if (!made)
+        fprintf(stderr, "trystd: %s/key is there already, and stays as it is\n", t->conf.state_dir);
+    puts(key_format(t->key.public, text));
+    return EXIT_SUCCESS;
+}
+
+/* As many descriptors as the system lets us have; no more connections than these allow. */
+static void fit_descriptors(struct conf *conf)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    int64_t most = (int64_t)limit.rlim_max - SPARE_DESCRIPTORS;
+    if (limit.rlim_max != RLIM_INFINITY && most < conf->max_connections) {
+        log_notice("%lld descriptors allow %lld connections, not %lld (raise LimitNOFILE)",
+                   (long long)limit.rlim_max, (long long)most, (long long)conf->max_connections);
+        conf->max_connections = most > 16 ? most : 16;
+    }
+}
+
+/* ---- stop ---- */
+
+static void end_when_flushed(struct trystd *t)
+{
+    tick now = t->loop.now;
+    if (!t->farewell_at && (!t->dispatch.sessions.used || now >= t->stop_at)) {
+        dispatch_drain(&t->dispatch);
+        t->farewell_at = now + (tick)(FAREWELL_SECONDS * TICK_S);
+    }
+    if (t->farewell_at && (now >= t->farewell_at || !t->dispatch.table.channels.used))
+        loop_end(&t->loop);
+}
+
+static void stop_again(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    end_when_flushed(timer->data);
+}
+
+static void stop(struct ev_loop *loop, struct ev_signal *signal, int events)
+{
+    struct trystd *t = signal->data;
+    (void)events;
+    if (t->stopping) {
+        loop_end(&t->loop); /* said twice: now */
+        return;
+    }
+    log_notice("stopping: %u sessions under way", t->dispatch.sessions.used);
+    sd_notify(0, "STOPPING=1\nSTATUS=Stopping");
+    t->stopping = true;
+    t->dispatch.draining = true;
+    net_stop_listening(&t->net);
+    t->stop_at = t->loop.now + (tick)(STOP_SECONDS * TICK_S);
+    ev_timer_init(&t->stop, stop_again, STOP_POLL_SECONDS, STOP_POLL_SECONDS);
+    t->stop.data = t;
+    ev_timer_start(loop, &t->stop);
+    end_when_flushed(t);
+}
+
+static void watch_signals(struct trystd *t)
+{
+    signal(SIGPIPE, SIG_IGN);
+    ev_signal_init(&t->term, stop, SIGTERM);
+    ev_signal_init(&t->interrupt, stop, SIGINT);
+    t->term.data = t->interrupt.data = t;
+    ev_signal_start(t->loop.ev, &t->term);
+    ev_signal_start(t->loop.ev, &t->interrupt);
+}
+
+static int run(struct trystd *t)
+{
+    char database[CONF_TEXT_SIZE + 16], parent[CONF_TEXT_SIZE], err[512], url[SERVER_URL_SIZE];
+    struct dispatch_options options = {
+        .loop = &t->loop, .conf = &t->conf, .key = &t->key, .store_path = database};
+    int made = 0;
+
+    if (load_key(t, &made) != 0)
+        return EXIT_CANNOT_START;
+    parent_of(t->conf.admin_socket, parent);
+    if (make_directory(parent, 0755) != 0)
+        log_warning("cannot make %s: %s", parent, strerror(errno));
+    fit_descriptors(&t->conf);
+    snprintf(database, sizeof(database), "%s/tryst.db", t->conf.state_dir);
+    if (loop_open(&t->loop) != 0) {
+        log_error("no way to wait for events");
+        return EXIT_CANNOT_START;
+    }
+    if (dispatch_open(&t->dispatch, &t->net, &options, err, sizeof(err)) != 0) {
+        log_error("%s", err);
+        loop_close(&t->loop);
+        return EXIT_CANNOT_START;
+    }
+    watch_signals(t);
+    log_notice("trystd %s serves %s on %s%s", PACKAGE_VERSION,
+               server_url_format(&t->dispatch.url, url), t->dispatch.listen_text,
+               made ? " with a new key" : "");
+    sd_notifyf(0, "READY=1\nSTATUS=Serving %s", url);
+    loop_run(&t->loop);
+    dispatch_close(&t->dispatch);
+    loop_close(&t->loop);
+    log_notice("stopped");
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    static struct trystd t; /* large, and referred to by address */
+    struct command command = {0};
+    int status = read_conf(argc, argv, &t.conf, &command);
+    if (status != 0)
+        return status < 0 ? EXIT_SUCCESS : status;
+    if (command.print)
+        conf_print(stdout, &t.conf);
+    if (command.print || command.check)
+        return EXIT_SUCCESS;
+    if (sodium_init() < 0) {
+        fprintf(stderr, "trystd: no source of randomness\n");
+        return EXIT_CANNOT_START;
+    }
+    log_open((enum log_level)(CONF_LOG_LEVEL_FIRST + t.conf.log_level));
+    umask(0022); /* what is secret says so itself */
+    status = command.keygen ? keygen(&t) : run(&t);
+    sodium_memzero(&t.key, sizeof(t.key));
+    return status;
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: ISC */
+/* What listens, what expires, and what comes back from the handshake pool. */
+#include "net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "net_conn.h"
+
+#define ACCEPTS_PER_WAKE_UP 64
+#define HANDSHAKE_QUEUE     16384
+/* An observation connection may hold a mapping for the length of a session, not for ever. */
+#define OBSERVATION_SPAN (180 * TICK_S)
+#define CLOSING_SPAN     (2 * TICK_S)
+
+/* ---- deadlines ---- */
+
+static void expire(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+    struct net *net = ev_userdata(loop);
+    (void)events;
+    net_conn_expire(net, &net->fresh);
+    net_conn_expire(net, &net->observing);
+    net_conn_expire(net, &net->closing);
+    if (!net->fresh.first && !net->observing.first && !net->closing.first)
+        ev_timer_stop(loop, timer); /* idle channels have no deadline: nothing to wake up for */
+}
+
+/* ---- handshake results ---- */
+
+static void results(struct ev_loop *loop, struct ev_async *async, int events)
+{
+    struct net *net = ev_userdata(loop);
+    struct handshake_result r;
+    (void)async;
+    (void)events;
+    while (net_handshake_take(net->pool, &r)) {
+        struct net_conn *c = slab_get(&net->conns, r.conn);
+        if (!c || c->state != NET_HANDSHAKE) {
+            /* it has gone meanwhile */
+        } else if (!r.genuine) {
+            net->stats.handshakes_failed++;
+            net_drop(net, c, NET_CLOSED_FORGED);
+        } else {
+            net_conn_established(net, c, &r);
+        }
+        sodium_memzero(&r, sizeof(r));
+    }
+}
+
+static void wake_for_results(void *user)
+{
+    struct net *net = user;
+    ev_async_send(net->loop, &net->results);
+}
+
+/* ---- accept ---- */
+
+static void set_options(int fd)
+{
+    /*
+     * Dead peers are found by the peers' own keepalive; this slower one only finds those that
+     * vanished without a word. The kernel does it alone: an idle peer costs no wake-up.
+     */
+    const int on = 1, idle = 300, interval = 30, count = 4;
+    const unsigned unanswered_ms = 30000;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered_ms, sizeof(unanswered_ms));
+}
+
+static void pause_accept(struct net *net)
+{
+    log_stranger("out of file descriptors: no new connections for a moment (raise LimitNOFILE)");
+    for (unsigned i = 0; i < net->listener_count; i++)
+        ev_io_stop(net->loop, &net->listeners[i].io);
+    ev_timer_again(net->loop, &net->accept_again);
+}
+
+static void accept_again(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+    struct net *net = ev_userdata(loop);
+    (void)events;
+    ev_timer_stop(loop, timer);
+    for (unsigned i = 0; i < net->listener_count; i++)
+        ev_io_start(loop, &net->listeners[i].io);
+}
+
+static void accept_ready(struct ev_loop *loop, struct ev_io *io, int events)
+{
+    struct net_listener *listener = io->data;
+    struct net *net = listener->net;
+    (void)loop;
+    (void)events;
+    for (int i = 0; i < ACCEPTS_PER_WAKE_UP; i++) {
+        struct sockaddr_storage sa;
+        socklen_t len = sizeof(sa);
+        struct endpoint remote;
+        int fd = accept4(listener->fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                pause_accept(net);
+            if (errno != ECONNABORTED && errno != EINTR)
+                return;
+            continue;
+        }
+        if (endpoint_from_sockaddr((const struct sockaddr *)&sa, &remote) != 0) {
+            close(fd);
+            continue;
+        }
+        set_options(fd);
+        net_conn_accept(net, fd, &remote);
+    }
+}
+
+struct endpoint net_local(const struct net_conn *c)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+    struct endpoint local = endpoint_none();
+    if (getsockname(c->fd, (struct sockaddr *)&sa, &len) == 0)
+        endpoint_from_sockaddr((const struct sockaddr *)&sa, &local);
+    return local;
+}
+
+tick net_round_trip(const struct net_conn *c)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return 0;
+    return info.tcpi_rtt * TICK_US;
+}
+
+int net_listen(struct net *net, const struct endpoint *at, char *err, size_t err_size)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = endpoint_to_sockaddr(at, &sa);
+    char text[ENDPOINT_TEXT_SIZE];
+    const int on = 1;
+
+    if (net->listener_count == NET_LISTENERS_MAX) {
+        snprintf(err, err_size, "more than %d listening sockets", NET_LISTENERS_MAX);
+        return -1;
+    }
+    int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        goto failed;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (at->family == 6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    if (bind(fd, (struct sockaddr *)&sa, len) != 0 || listen(fd, 4096) != 0)
+        goto failed;
+    struct net_listener *listener = &net->listeners[net->listener_count++];
+    listener->net = net;
+    listener->fd = fd;
+    listener->local = *at;
+    ev_io_init(&listener->io, accept_ready, fd, EV_READ);
+    listener->io.data = listener;
+    ev_io_start(net->loop, &listener->io);
+    return 0;
+
+failed:
+    snprintf(err, err_size, "cannot listen on %s: %s", endpoint_format(at, text), strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+void net_stop_listening(struct net *net)
+{
+    ev_timer_stop(net->loop, &net->accept_again);
+    for (unsigned i = 0; i < net->listener_count; i++) {
+        ev_io_stop(net->loop, &net->listeners[i].io);
+        close(net->listeners[i].fd);
+    }
+    net->listener_count = 0;
+}
+
+int net_open(struct net *net, const struct loop *loop, const struct net_options *options,
+             const struct key_pair *key, const struct net_handlers *handlers, char *err,
+             size_t err_size)
+{
+    memset(net, 0, sizeof(*net));
+    net->loop = loop->ev;
+    net->clock = loop;
+    net->handlers = *handlers;
+    net->fresh.span = options->handshake_timeout;
+    net->observing.span = OBSERVATION_SPAN;
+    net->closing.span = CLOSING_SPAN;
+    ev_set_userdata(net->loop, net);
+    slab_init(&net->conns, sizeof(struct net_conn), options->max_connections);
+    net_limit_init(&net->per_address, options->hash_key, options->max_per_address);
+    ev_async_init(&net->results, results);
+    ev_async_start(net->loop, &net->results);
+    ev_timer_init(&net->deadline, expire, 0.5, 0.5);
+    ev_timer_init(&net->accept_again, accept_again, 0.1, 0.1);
+    net->pool = net_handshake_start(key, options->handshake_threads, HANDSHAKE_QUEUE,
+                                    wake_for_results, net);
+    if (!net->pool) {
+        snprintf(err, err_size, "cannot start the handshake threads");
+        net_close(net);
+        return -1;
+    }
+    return 0;
+}
+
+void net_close(struct net *net)
+{
+    net_stop_listening(net);
+    for (uint32_t i = 0; i < slab_end(&net->conns); i++) {
+        struct net_conn *c = slab_at(&net->conns, i);
+        if (c)
+            net_drop(net, c, NET_CLOSED_BY_US);
+    }
+    net_handshake_stop(net->pool);
+    ev_async_stop(net->loop, &net->results);
+    ev_timer_stop(net->loop, &net->deadline);
+    slab_destroy(&net->conns);
+    net_limit_destroy(&net->per_address);
+}

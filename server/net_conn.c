@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: ISC */
+/* One connection from accept to close: fill, unframe, drain. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "net_conn.h"
+
+/* A peer that leaves this much unread is not there any more. */
+#define OUT_MAX (256u * 1024u)
+#define IN_SIZE (FRAME_HEADER_SIZE + FRAME_BODY_MAX)
+
+/* ---- deadline lists ---- */
+
+static struct net_waiting *waiting_list(struct net *net, const struct net_conn *c)
+{
+    switch (c->state) {
+    case NET_OBSERVATION:
+        return &net->observing;
+    case NET_CLOSING:
+        return &net->closing;
+    default:
+        return &net->fresh;
+    }
+}
+
+static void unqueue(struct net *net, struct net_conn *c)
+{
+    if (!c->queued)
+        return;
+    struct net_waiting *list = waiting_list(net, c);
+    *(c->before ? &c->before->after : &list->first) = c->after;
+    *(c->after ? &c->after->before : &list->last) = c->before;
+    c->queued = false;
+}
+
+static void queue(struct net *net, struct net_conn *c)
+{
+    struct net_waiting *list = waiting_list(net, c);
+    c->deadline = net->clock->now + list->span;
+    c->before = list->last;
+    c->after = NULL;
+    *(list->last ? &list->last->after : &list->first) = c;
+    list->last = c;
+    c->queued = true;
+    if (!ev_is_active(&net->deadline))
+        ev_timer_again(net->loop, &net->deadline);
+}
+
+void net_conn_enter(struct net *net, struct net_conn *c, enum net_state state)
+{
+    unqueue(net, c);
+    c->state = (uint8_t)state;
+    if (state != NET_CHANNEL)
+        queue(net, c);
+}
+
+void net_conn_expire(struct net *net, struct net_waiting *list)
+{
+    while (list->first && list->first->deadline <= net->clock->now)
+        net_drop(net, list->first, NET_CLOSED_TIMEOUT);
+}
+
+/* ---- close ---- */
+
+void net_drop(struct net *net, struct net_conn *c, enum net_closing why)
+{
+    struct ref self = c->slot.self;
+    net->stats.closed[why]++;
+    net->handlers.closed(net->handlers.user, c);
+    if (slab_get(&net->conns, self) != c)
+        return; /* the handler closed it already */
+    unqueue(net, c);
+    ev_io_stop(net->loop, &c->io);
+    close(c->fd);
+    net_limit_give(&net->per_address, &c->remote);
+    free(c->in);
+    free(c->out);
+    slab_release(&net->conns, c);
+}
+
+void net_finish(struct net *net, struct net_conn *c)
+{
+    if (c->state == NET_CLOSING)
+        return;
+    net_conn_enter(net, c, NET_CLOSING);
+    if (!c->out_len)
+        shutdown(c->fd, SHUT_WR);
+}
+
+/* ---- out ---- */
+
+static void want(struct net *net, struct net_conn *c, int events)
+{
+    if ((c->io.events & (EV_READ | EV_WRITE)) == events && ev_is_active(&c->io))
+        return;
+    ev_io_stop(net->loop, &c->io);
+    ev_io_set(&c->io, c->fd, events);
+    if (events)
+        ev_io_start(net->loop, &c->io);
+}
+
+/* Keeps what the kernel did not take. False: too much, or no memory. */
+static bool keep(struct net_conn *c, const uint8_t *bytes, size_t len)
+{
+    size_t need = c->out_len + len;
+    if (need > OUT_MAX)
+        return false;
+    if (need > c->out_size) {
+        uint32_t size = c->out_size ? c->out_size : IN_SIZE;
+        while (size < need)
+            size *= 2;
+        uint8_t *out = realloc(c->out, size);
+        if (!out)
+            return false;
+        c->out = out;
+        c->out_size = size;
+    }
+    memcpy(c->out + c->out_len, bytes, len);
+    c->out_len += (uint32_t)len;
+    return true;
+}
+
+/*
+ * Sending never closes the connection under its caller's feet: a connection that failed is shut
+ * down here and found closed by the loop in the next wake-up.
+ */
+static void put(struct net *net, struct net_conn *c, const uint8_t *bytes, size_t len)
+{
+    ssize_t sent = 0;
+    if (!c->out_len) {
+        sent = send(c->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+            shutdown(c->fd, SHUT_RDWR);
+            return;
+        }
+        sent = sent < 0 ? 0 : sent;
+    }
+    if ((size_t)sent == len)
+        return;
+    if (!keep(c, bytes + sent, len - (size_t)sent)) {
+        shutdown(c->fd, SHUT_RDWR);
+        return;
+    }
+    want(net, c, EV_READ | EV_WRITE);
+}
+
+static void drain(struct net *net, struct net_conn *c)
+{
+    ssize_t sent = send(c->fd, c->out, c->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            net_drop(net, c, NET_CLOSED_ERROR);
+        return;
+    }
+    c->out_len -= (uint32_t)sent;
+    memmove(c->out, c->out + sent, c->out_len);
+    if (c->out_len)
+        return;
+    free(c->out);
+    c->out = NULL;
+    c->out_size = 0;
+    want(net, c, EV_READ);
+    if (c->state == NET_CLOSING)
+        shutdown(c->fd, SHUT_WR);
+}
+
+void net_send(struct net *net, struct net_conn *c, const struct msg *m)
+{
+    uint8_t frame[FRAME_HEADER_SIZE + FRAME_BODY_MAX];
+    uint8_t *body = frame + FRAME_HEADER_SIZE;
+
+    if (c->state != NET_CHANNEL)
+        return;
+    int len = msg_encode(m, body, FRAME_PLAIN_MAX);
+    int sealed = len < 0 ? -1 : noise_seal(&c->send, body, (size_t)len, body);
+    if (sealed < 0) {
+        log_error("cannot send %s: it does not fit its frame", msg_name(m->type));
+        shutdown(c->fd, SHUT_RDWR);
+        return;
+    }
+    frame_put_header(frame, (size_t)sealed);
+    net->stats.frames_out++;
+    put(net, c, frame, FRAME_HEADER_SIZE + (size_t)sealed);
+}
+
+void net_answer(struct net *net, struct net_conn *c, const struct msg *m)
+{
+    uint8_t frame[FRAME_HEADER_SIZE + FRAME_BODY_MAX];
+    int len = msg_encode(m, frame + FRAME_HEADER_SIZE, FRAME_PLAIN_MAX);
+    if (len < 0)
+        return;
+    frame_put_header(frame, (size_t)len);
+    put(net, c, frame, FRAME_HEADER_SIZE + (size_t)len);
+}
+
+/* ---- in ---- */
+
+static void hello_control(struct net *net, struct net_conn *c, const uint8_t *body, size_t len)
+{
+    struct handshake_job job = {.conn = c->slot.self};
+    if (len != sizeof(job.message)) {
+        net_drop(net, c, NET_CLOSED_MALFORMED);
+        return;
+    }
+    memcpy(job.message, body, len);
+    net->stats.handshakes++;
+    if (!net_handshake_put(net->pool, &job)) {
+        net_drop(net, c, NET_CLOSED_BUSY);
+        return;
+    }
+    /* The peer has nothing to say before it has the answer; its time still counts from the accept.
+     */
+    c->state = NET_HANDSHAKE;
+}
+
+static void hello_observation(struct net *net, struct net_conn *c, const uint8_t *body, size_t len)
+{
+    struct msg m;
+    if (msg_decode(body, len, &m) != 0 || m.type != MSG_OBSERVE) {
+        net_drop(net, c, NET_CLOSED_MALFORMED);
+        return;
+    }
+    net_conn_enter(net, c, NET_OBSERVATION);
+    net->handlers.observe(net->handlers.user, c, &m);
+}
+
+static void first_frame(struct net *net, struct net_conn *c, const uint8_t *body, size_t len)
+{
+    if (body[0] == HELLO_CONTROL)
+        hello_control(net, c, body + 1, len - 1);
+    else if (body[0] == HELLO_OBSERVATION)
+        hello_observation(net, c, body + 1, len - 1);
+    else
+        net_drop(net, c, NET_CLOSED_MALFORMED);
+}
+
+static void reply_error(struct net *net, struct net_conn *c, const struct msg *m)
+{
+    struct msg error = {.type = MSG_ERROR};
+    error.error_.reason = REASON_PROTOCOL;
+    snprintf(error.error_.text, sizeof(error.error_.text), "message type %u is not known here",
+             m->type);
+    net_send(net, c, &error);
+}
+
+static void sealed_frame(struct net *net, struct net_conn *c, uint8_t *body, size_t len)
+{
+    struct msg m;
+    int plain = noise_open(&c->receive, body, len, body);
+    if (plain < 0) {
+        net_drop(net, c, NET_CLOSED_FORGED);
+        return;
+    }
+    net->stats.frames_in++;
+    int result = msg_decode(body, (size_t)plain, &m);
+    if (result == MSG_UNKNOWN_TYPE)
+        reply_error(net, c, &m);
+    else if (result != 0)
+        net_drop(net, c, NET_CLOSED_MALFORMED);
+    else
+        net->handlers.message(net->handlers.user, c, &m);
+}
+
+/* Handles the whole frames in scratch; what is left of a cut one stays with the connection. */
+static void unframe(struct net *net, struct net_conn *c, uint8_t *bytes, size_t len)
+{
+    struct ref self = c->slot.self;
+    while (len) {
+        const uint8_t *body;
+        size_t body_len;
+        int used = frame_parse(bytes, len, FRAME_BODY_MAX, &body, &body_len);
+        if (used == 0)
+            break;
+        if (used < 0 || (c->state != NET_NEW && c->state != NET_CHANNEL)) {
+            net_drop(net, c, NET_CLOSED_MALFORMED);
+            return;
+        }
+        if (c->state == NET_NEW)
+            first_frame(net, c, body, body_len);
+        else
+            sealed_frame(net, c, bytes + (body - bytes), body_len);
+        if (slab_get(&net->conns, self) != c || c->state == NET_CLOSING)
+            return;
+        bytes += used;
+        len -= (size_t)used;
+    }
+    if (!len)
+        return;
+    if (!c->in && !(c->in = malloc(IN_SIZE))) {
+        net_drop(net, c, NET_CLOSED_BUSY);
+        return;
+    }
+    memcpy(c->in, bytes, len); /* less than one frame, or frame_parse would have taken it */
+    c->in_len = (uint32_t)len;
+}
+
+static void fill(struct net *net, struct net_conn *c)
+{
+    size_t kept = c->in_len;
+    if (kept) {
+        memcpy(net->scratch, c->in, kept);
+        free(c->in);
+        c->in = NULL;
+        c->in_len = 0;
+    }
+    ssize_t got = recv(c->fd, net->scratch + kept, sizeof(net->scratch) - kept, MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        got = 0;
+    else if (got == 0) {
+        net_drop(net, c, NET_CLOSED_BY_PEER);
+        return;
+    } else if (got < 0) {
+        net_drop(net, c, NET_CLOSED_ERROR);
+        return;
+    }
+    if (c->state == NET_CLOSING)
+        return; /* nothing said now matters; only the end does */
+    unframe(net, c, net->scratch, kept + (size_t)got);
+}
+
+static void ready(struct ev_loop *loop, struct ev_io *io, int events)
+{
+    struct net *net = ev_userdata(loop);
+    struct net_conn *c = io->data;
+    struct ref self = c->slot.self;
+    if ((events & EV_WRITE) && c->out_len)
+        drain(net, c);
+    if ((events & EV_READ) && slab_get(&net->conns, self) == c)
+        fill(net, c);
+}
+
+/* ---- birth ---- */
+
+void net_conn_accept(struct net *net, int fd, const struct endpoint *remote)
+{
+    struct net_conn *c = NULL;
+    net->stats.accepted++;
+    if (!net_limit_take(&net->per_address, remote)) {
+        net->stats.closed[NET_CLOSED_BUSY]++;
+        close(fd);
+        return;
+    }
+    c = slab_take(&net->conns);
+    if (!c) {
+        net_limit_give(&net->per_address, remote);
+        net->stats.closed[NET_CLOSED_BUSY]++;
+        close(fd);
+        return;
+    }
+    c->fd = fd;
+    c->remote = *remote;
+    ev_io_init(&c->io, ready, fd, EV_READ);
+    c->io.data = c;
+    ev_io_start(net->loop, &c->io);
+    net_conn_enter(net, c, NET_NEW);
+}
+
+void net_conn_established(struct net *net, struct net_conn *c, const struct handshake_result *r)
+{
+    uint8_t frame[FRAME_HEADER_SIZE + HANDSHAKE_MESSAGE_2];
+    frame_put_header(frame, HANDSHAKE_MESSAGE_2);
+    memcpy(frame + FRAME_HEADER_SIZE, r->answer, HANDSHAKE_MESSAGE_2);
+    put(net, c, frame, sizeof(frame));
+    c->send = r->send;
+    c->receive = r->receive;
+    memcpy(c->peer, r->peer, KEY_SIZE);
+    net_conn_enter(net, c, NET_CHANNEL);
+}

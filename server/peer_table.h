@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef TRYST_PEER_TABLE_H
+#define TRYST_PEER_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lookup.h"
+#include "predict_profile.h"
+#include "proto/endpoint.h"
+#include "proto/key.h"
+#include "schedule_clock.h"
+#include "slab.h"
+#include "store.h"
+
+/*
+ * Who is known (peers), who is here (channels), and the NATs they sit behind. Pure tables: no I/O,
+ * no clock.
+ *
+ * A peer is an identity. It may have several channels: at most one that listens, which is where its
+ * invitations go, and others that only ask for sessions of their own (a `tryst connect` beside a
+ * `tryst listen` under the same key).
+ */
+enum peer_access { PEER_NO_ENTRY, PEER_ALLOWED, PEER_BANNED };
+
+struct peer {
+    struct slot slot;
+    uint8_t key[KEY_SIZE];
+    char *name; /* owned; NULL: none */
+    struct ref listener;
+    uint32_t requested; /* sessions under way that it asked for */
+    uint16_t channels;
+    uint8_t access;       /* enum peer_access */
+    bool registered;      /* has registered at least once, and that is on its way to the store */
+    stamp access_expires; /* 0: never */
+    stamp first_seen, last_seen;
+};
+
+/* The families stand at fixed places: 0 for IPv4, 1 for IPv6. */
+enum { FAMILY_4, FAMILY_6, FAMILY_COUNT };
+
+static inline unsigned family_index(const struct endpoint *e)
+{
+    return e->family == 6 ? FAMILY_6 : FAMILY_4;
+}
+
+/* One control channel of one peer. */
+struct channel {
+    struct slot slot;
+    struct ref conn;
+    struct ref peer;
+    struct ref survey;                      /* the one under way, if any */
+    struct ref nat[FAMILY_COUNT];           /* of its public addresses */
+    struct endpoint observed[FAMILY_COUNT]; /* public; none until seen */
+    struct endpoint local[FAMILY_COUNT];    /* own, as it says */
+    struct clock_estimate clock;
+    tick sync_sent; /* the SYNC that waits for its answer; 0: none */
+    stamp since;
+    uint64_t acknowledge; /* REGISTERED goes out when the store has committed this row; 0: it has
+                             gone out */
+    char *agent;          /* owned; NULL: none */
+    uint32_t sessions;    /* under way, on either side */
+    uint32_t surveys;     /* made so far */
+    uint8_t family;       /* index, of the channel itself */
+    uint8_t samples;      /* of the clock, at the beginning */
+    bool listening;
+    bool surveyed;
+};
+
+struct nat {
+    struct slot slot;
+    struct endpoint address; /* net_limit_block() of it */
+    struct profile profile;
+    uint32_t channels; /* that come from it now */
+    bool probing;      /* its refusal is being tried out */
+    tick probed;       /* when that was done last */
+    stamp learnt, refusal_learnt;
+};
+
+struct peer_table {
+    struct slab peers, channels, nats;
+    struct lookup by_key, by_name, by_address;
+    uint32_t listening;
+};
+
+void peer_table_init(struct peer_table *t, const uint8_t hash_key[16], uint32_t most_channels);
+void peer_table_destroy(struct peer_table *t);
+
+struct peer *peer_by_key(const struct peer_table *t, const uint8_t key[KEY_SIZE]);
+struct peer *peer_by_name(const struct peer_table *t, const char *name);
+/* By name or by key in base64. */
+struct peer *peer_find(const struct peer_table *t, const char *text);
+/* A new one, or NULL without memory. The key must not be in the table yet. */
+struct peer *peer_add(struct peer_table *t, const uint8_t key[KEY_SIZE]);
+/* Binds a name that nobody else has; replaces the peer's former one. False without memory. */
+bool peer_set_name(struct peer_table *t, struct peer *p, const char *name);
+const char *peer_name(const struct peer *p);
+
+struct channel *channel_add(struct peer_table *t, struct peer *p);
+/* Undoes it: the peer no longer listens here, the NATs lose one. */
+void channel_remove(struct peer_table *t, struct channel *c);
+/* The channel that takes a peer's invitations, or NULL. */
+struct channel *peer_listener(const struct peer_table *t, const struct peer *p);
+
+/* The NAT of an address (a /64 for IPv6); made if need be. NULL without memory. */
+struct nat *nat_find(struct peer_table *t, const struct endpoint *address, bool make);
+/* Sets where a channel comes from, in one family, and counts it there. */
+struct nat *channel_set_observed(struct peer_table *t, struct channel *c,
+                                 const struct endpoint *observed);
+struct nat *channel_nat(const struct peer_table *t, const struct channel *c, unsigned family);
+
+size_t peer_table_memory(const struct peer_table *t);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef TRYST_PREDICT_H
+#define TRYST_PREDICT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "predict_profile.h"
+
+/*
+ * Profile and anchors to a distribution over the public ports of the next mappings. Pure.
+ */
+
+struct predict_input {
+    const struct profile *profile;
+    struct endpoint public_address;    /* of the peer, as the server saw it; the port is not used */
+    struct endpoint local;             /* the punch socket's own endpoint; none if not known */
+    const struct observation *anchors; /* made from the session's sockets just now; may be none */
+    size_t anchor_count;
+    uint16_t socket; /* the first punch socket of this round */
+    tick at;         /* when the new mappings will be made: the side's start, server's clock */
+};
+
+/*
+ * The k-th new mapping (k = 1, 2, ...) towards a new peer gets
+ *   FIXED          `port`, for every SYN from the one punch socket;
+ *   COUNTER        port + delta * (k + F), wrapped in low .. high;
+ *   BLOCK, RANDOM  any port of low .. high alike;
+ *   SHARED         where delta is not 0, as COUNTER, else as BLOCK; but it is each new *socket*
+ * that makes one mapping, for all of its SYNs to the peer's address. NONE: nothing is known about
+ * this peer in this family.
+ *
+ * F, what other subscribers take meanwhile, is Poisson with a mean that is itself only estimated:
+ * negative binomial with mean `foreign` and shape `foreign_shape` (the count it rests on); Poisson
+ * where foreign_shape is 0.
+ *
+ * `confidence` (0..1) is the probability that the shape itself is right.
+ */
+struct prediction {
+    enum nat_shape shape;
+    struct endpoint address; /* port 0 */
+    uint16_t port;
+    int32_t delta;
+    double foreign;
+    double foreign_shape;
+    uint16_t low, high;
+    double confidence;
+};
+
+struct prediction predict(const struct predict_input *in);
+
+/* The probability that the k-th new mapping gets this port, given that the shape is right. */
+double prediction_weight(const struct prediction *p, unsigned k, uint16_t port);
+
+/* The probability that F is f. */
+double prediction_foreign_weight(const struct prediction *p, unsigned f);
+
+/*
+ * port + delta * steps, wrapped in low .. high: the arithmetic of counters (also the NAT models' in
+ * tests).
+ */
+uint16_t counter_step(uint16_t port, int32_t delta, int64_t steps, uint16_t low, uint16_t high);
+
+/*
+ * Whether a prediction for this profile needs an anchor (an observation from the session's own
+ * sockets right before the punch), and from how many sockets. 0: the local port alone tells the
+ * public one, or no anchor would help.
+ */
+unsigned predict_anchors_needed(const struct profile *profile, const struct endpoint *local,
+                                const struct endpoint *public_address);
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef TRYST_STORE_H
+#define TRYST_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "predict_profile.h"
+#include "proto/endpoint.h"
+#include "proto/key.h"
+#include "proto/msg.h"
+
+/*
+ * What must outlive the process, in SQLite (WAL). The loop hands rows by value to a bounded queue;
+ * one writer thread commits them in groups (at most 20 ms or 4096 rows); one reader thread answers
+ * queries on a read-only connection of its own. The loop itself never touches SQLite after
+ * store_open().
+ *
+ * Wall-clock times are microseconds since 1970 (`stamp`), for people; nothing decides by them but
+ * expiry.
+ */
+typedef int64_t stamp;
+
+struct store;
+
+/* Rows. Each is written whole: a later row of the same primary key replaces what it names. */
+struct row_peer {
+    uint8_t key[KEY_SIZE];
+    char name[PEER_NAME_SIZE]; /* "" for none */
+    char agent[MSG_TEXT_SIZE];
+    stamp first_seen, last_seen;
+    struct endpoint observed;
+};
+
+struct row_profile { /* NAT profile of one public address; ticks inside are turned to stamps and
+                        back by the caller of `store_load` */
+    struct endpoint address;
+    struct profile profile;
+    stamp learnt, refusal_learnt; /* 0: never */
+};
+
+struct row_observation { /* ring of 64 per public address */
+    struct observation observation;
+    uint8_t peer_key[KEY_SIZE];
+    stamp at;
+};
+
+struct row_session {
+    uint8_t id[MSG_ID_SIZE];
+    uint8_t requester[KEY_SIZE], target[KEY_SIZE];
+    char requester_name[PEER_NAME_SIZE], target_name[PEER_NAME_SIZE];
+    stamp started, finished;  /* finished 0: in flight */
+    uint8_t reason;           /* enum reason; meaningless in flight */
+    char text[MSG_TEXT_SIZE]; /* detail, or "" */
+    uint8_t family, rounds;
+    struct nat_summary nat[2]; /* 0 requester, 1 target */
+    struct endpoint public_endpoint[2];
+    struct endpoint met[2]; /* where each side really was, by both results */
+    double chance;
+    stamp punch;        /* punch time of the last round, 0: none */
+    int32_t late_us[2]; /* by which each side's first SYN missed its start, last round */
+    int32_t skew_us;    /* between both first SYNs, last round */
+    uint16_t syns[2], refusals[2];
+    uint32_t elapsed_us[2]; /* start to proof */
+    uint32_t accepted_us, prepared_us,
+        punched_us; /* since `started`: target accepted, anchors seen, plan sent; 0: not reached */
+    uint32_t clock_bound_us[2];
+    char plan[1024]; /* JSON: shapes, volleys, per round */
+};
+
+struct row_invite {
+    uint8_t token_hash[32];       /* BLAKE2b-256 of the token */
+    char name[PEER_NAME_SIZE];    /* that the invite grants, or "" */
+    stamp created, expires, used; /* used 0: not yet */
+    uint8_t used_by[KEY_SIZE];
+};
+
+/* Who may register (allowlist), or may not. */
+struct row_access {
+    uint8_t key[KEY_SIZE];
+    uint8_t verdict; /* 1 allowed, 2 banned, 0 no entry (delete) */
+    stamp expires;   /* 0: never */
+};
+
+enum row_kind { ROW_PEER, ROW_PROFILE, ROW_OBSERVATION, ROW_SESSION, ROW_INVITE, ROW_ACCESS };
+
+struct row {
+    enum row_kind kind;
+    union {
+        struct row_peer peer;
+        struct row_profile profile;
+        struct row_observation observation;
+        struct row_session session;
+        struct row_invite invite;
+        struct row_access access;
+    };
+};
+
+/*
+ * Opens or creates `path`, migrates it to the current schema, marks sessions that were in flight as
+ * REASON_ABORTED, and starts the threads. Blocks; called before the loop runs. `wake` is called
+ * from the threads whenever store_committed() or store_next_answer() have news; it must be
+ * async-safe for threads (ev_async_send is). NULL with a sentence in err on failure.
+ */
+struct store *store_open(const char *path, void (*wake)(void *user), void *user, char *err,
+                         size_t err_size);
+
+/* Everything that the loop keeps in memory, read before it runs. Each callback may be NULL. Returns
+ * 0, or -1 with err. */
+struct store_loader {
+    void (*peer)(void *user, const struct row_peer *row);
+    void (*profile)(void *user, const struct row_profile *row);
+    void (*invite)(void *user, const struct row_invite *row);
+    void (*access)(void *user, const struct row_access *row);
+    void *user;
+};
+int store_load(struct store *s, const struct store_loader *loader, char *err, size_t err_size);
+
+/*
+ * Queues a row. Returns its sequence number (counting from 1), or 0 when the queue is full: the
+ * caller slows intake with BUSY and tries again; nothing queued is ever dropped. Never blocks on
+ * the disk. Rows take only the room they need in the queue.
+ */
+uint64_t store_put(struct store *s, const struct row *row);
+
+/* All rows up to this number are on disk (or could not be written: see store_health). Called on the
+ * loop. */
+uint64_t store_committed(struct store *s);
+/* Rows queued and not yet committed. */
+uint64_t store_pending(struct store *s);
+/* Whether a further row_session would certainly fit: intake asks this before it takes on a new
+ * session. */
+bool store_has_room(struct store *s);
+
+struct store_health {
+    bool degraded;   /* the last commit failed; it is being retried */
+    char error[160]; /* why */
+    uint64_t commits, rows;
+    uint64_t dropped; /* rows that broke a rule of the schema and were left out (and logged); never
+                         sessions */
+    tick commit_last, commit_worst; /* durations */
+};
+void store_health(struct store *s, struct store_health *out);
+
+/*
+ * Queries for people: answered by the reader thread as JSON text. `ticket` comes back with the
+ * answer. Returns 0, or -1 when too many queries wait.
+ */
+struct store_query {
+    enum { QUERY_SESSIONS, QUERY_SESSION, QUERY_PEERS, QUERY_NATS, QUERY_OBSERVATIONS } what;
+    uint64_t ticket;
+    bool failed_only, active_only;
+    stamp since, until;                        /* 0: open */
+    char peer[KEY_TEXT_SIZE + PEER_NAME_SIZE]; /* key or name, or "" */
+    char address[ENDPOINT_TEXT_SIZE];          /* of a NAT, or "" */
+    char session[2 * MSG_ID_SIZE +
+                 1]; /* QUERY_SESSION: its id in hexadecimal, or the beginning of it */
+    uint32_t limit;  /* rows at most, newest first */
+};
+int store_ask(struct store *s, const struct store_query *query);
+/* Returns 1 and an answer (malloc'ed JSON, an object, now the caller's), 0 if there is none yet.
+ * Called on the loop. */
+int store_next_answer(struct store *s, uint64_t *ticket, char **json);
+
+/* Commits everything queued, ends the threads, closes. Blocks. */
+void store_close(struct store *s);
+
+#endif

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: ISC */
+/* SPDX-FileCopyrightText: The tryst authors */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "log.h"
+#include "proto/reason.h"
+#include "store_internal.h"
+
+/*
+ * The writer takes what is queued and commits it in one transaction. It does not wait for a batch
+ * to fill: rows that arrive during a commit make up the next one, so batches grow with the load and
+ * a row that comes alone is on disk at once.
+ */
+
+#define RETRY_FIRST (100 * TICK_MS)
+#define RETRY_MOST  (5 * TICK_S)
+/* Retries at the end: about three seconds for the disk to come back. */
+#define RETRIES_CLOSING 5
+
+enum put_result { PUT_DONE, PUT_DROPPED, PUT_FAILED };
+
+static tick monotonic(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * TICK_S + now.tv_nsec;
+}
+
+static int run(struct store_writer *w, enum store_statement which)
+{
+    sqlite3_stmt *st = w->statements[which];
+    int result = sqlite3_step(st);
+
+    /* A reset repeats the step's code; what counts is the one above. */
+    sqlite3_reset(st);
+    return result;
+}
+
+static void begin(struct binder *b, struct store_writer *w, enum store_statement which)
+{
+    binder_init(b, w->statements[which]);
+}
+
+static int done(struct store_writer *w, enum store_statement which, const struct binder *b)
+{
+    int result = b->bad ? sqlite3_errcode(w->db) : run(w, which);
+
+    sqlite3_clear_bindings(w->statements[which]);
+    return result;
+}
+
+static int touch_peer(struct store_writer *w, const struct row_peer *row)
+{
+    struct binder b;
+
+    begin(&b, w, SQL_TOUCH_PEER);
+    bind_text(&b, row->agent, sizeof(row->agent));
+    bind_i64(&b, row->first_seen);
+    bind_i64(&b, row->last_seen);
+    bind_endpoint(&b, &row->observed);
+    bind_blob(&b, row->key, sizeof(row->key));
+    bind_text(&b, row->name, sizeof(row->name));
+    return done(w, SQL_TOUCH_PEER, &b);
+}
+
+static int free_name(struct store_writer *w, const struct row_peer *row)
+{
+    struct binder b;
+
+    begin(&b, w, SQL_FREE_NAME);
+    bind_text(&b, row->name, sizeof(row->name));
+    bind_blob(&b, row->key, sizeof(row->key));
+    return done(w, SQL_FREE_NAME, &b);
+}
+
+static int put_peer(struct store_writer *w, const struct row_peer *row)
+{
+    int result = touch_peer(w, row);
+
+    if (result != SQLITE_DONE || sqlite3_changes(w->db) > 0)
+        return result;
+    if (row->name[0] && (result = free_name(w, row)) != SQLITE_DONE)
+        return result;
+    struct binder b;
+    begin(&b, w, SQL_PUT_PEER);
+    bind_blob(&b, row->key, sizeof(row->key));
+    bind_text(&b, row->name, sizeof(row->name));
+    bind_text(&b, row->agent, sizeof(row->agent));
+    bind_i64(&b, row->first_seen);
+    bind_i64(&b, row->last_seen);
+    bind_endpoint(&b, &row->observed);
+    return done(w, SQL_PUT_PEER, &b);
+}
+
+static int put_profile(struct store_writer *w, const struct row_profile *row)
+{
+    const struct profile *p = &row->profile;
+    struct binder b;
+
+    begin(&b, w, SQL_PUT_NAT);
+    bind_address(&b, &row->address);
+    bind_nat(&b, &p->nat);
+    bind_i64(&b, row->learnt);
+    bind_i64(&b, row->refusal_learnt);
+    bind_i64(&b, p->last_port);
+    bind_i64(&b, p->low);
+    bind_i64(&b, p->high);
+    bind_real(&b, p->weight);
+    bind_real(&b, p->drift_sum);
+    bind_real(&b, p->drift_seconds);
+    bind_i64(&b, p->hits);
+    bind_i64(&b, p->misses);
+    bind_i64(&b, p->one_address);
+    return done(w, SQL_PUT_NAT, &b);
+}
+
+static int put_observation(struct store_writer *w, const struct row_observation *row)
+{
+    const struct observation *o = &row->observation;
+    struct binder b;
+
+    begin(&b, w, SQL_PUT_OBSERVATION);
+    bind_address(&b, &o->observed);
+    bind_i64(&b, row->at);
+    bind_blob(&b, row->peer_key, sizeof(row->peer_key));
+    bind_i64(&b, o->observed.port);
+    bind_endpoint(&b, &o->local);
+    bind_endpoint(&b, &o->server);
+    bind_i64(&b, o->socket);
+    bind_i64(&b, o->step);
+    bind_i64(&b, o->burst);
+    int result = done(w, SQL_PUT_OBSERVATION, &b);
+    if (result != SQLITE_DONE)
+        return result;
+    begin(&b, w, SQL_TRIM_OBSERVATIONS);
+    bind_address(&b, &o->observed);
+    return done(w, SQL_TRIM_OBSERVATIONS, &b);
+}
+
+static void bind_side(struct binder *b, const struct row_session *row, int side)
+{
+    bind_nat(b, &row->nat[side]);
+    bind_endpoint(b, &row->public_endpoint[side]);
+    bind_endpoint(b, &row->met[side]);
+    bind_i64(b, row->late_us[side]);
+    bind_i64(b, row->syns[side]);
+    bind_i64(b, row->refusals[side]);
+    bind_i64(b, row->elapsed_us[side]);
+    bind_i64(b, row->clock_bound_us[side]);
+}
+
+static void bind_session(struct binder *b, const struct row_session *row)
+{
+    bind_blob(b, row->id, sizeof(row->id));
+    bind_blob(b, row->requester, sizeof(row->requester));
+    bind_blob(b, row->target, sizeof(row->target));
+    bind_i64(b, row->started);
+    bind_text(b, row->requester_name, sizeof(row->requester_name));
+    bind_text(b, row->target_name, sizeof(row->target_name));
+    bind_i64(b, row->finished);
+    bind_i64(b, row->reason);
+    bind_text(b, row->text, sizeof(row->text));
+    bind_i64(b, row->family);
+    bind_i64(b, row->rounds);
+    bind_real(b, row->chance);
+    bind_i64(b, row->punch);
+    bind_i64(b, row->skew_us);
+    bind_i64(b, row->accepted_us);
+    bind_i64(b, row->prepared_us);
+    bind_i64(b, row->punched_us);
+    bind_side(b, row, 0);
+    bind_side(b, row, 1);
+    bind_text(b, row->plan, sizeof(row->plan));
+}
+
+static int drop_active(struct store_writer *w, const struct row_session *row)
+{
+    struct binder b;
+
+    begin(&b, w, SQL_DROP_ACTIVE);
+    bind_i64(&b, row->started);
+    bind_blob(&b, row->id, sizeof(row->id));
+    return done(w, SQL_DROP_ACTIVE, &b);
+}
+
+static int drop_finished(struct store_writer *w, const struct row_session *row)
+{
+    struct binder b;
+
+    begin(&b, w, SQL_DROP_SESSION);
+    bind_i64(&b, row->started);
+    bind_i64(&b, store_id_tag(row->id));
+    bind_blob(&b, row->id, sizeof(row->id));
+    return done(w, SQL_DROP_SESSION, &b);
+}
+
+static int put_session(struct store_writer *w, const struct row_session *row)
+{
+    struct binder b;
+    int result;
+
+    if (row->finished == 0) {
+        begin(&b, w, SQL_PUT_ACTIVE);
+        bind_session(&b, row);
+        return done(w, SQL_PUT_ACTIVE, &b);
+    }
+    if ((result = drop_active(w, row)) != SQLITE_DONE ||
+        (result = drop_finished(w, row)) != SQLITE_DONE)
+        return result;
+    begin(&b, w, SQL_PUT_SESSION);
+    bind_i64(&b, store_key_tag(row->requester));
+    bind_i64(&b, store_key_tag(row->target));
+    bind_i64(&b, store_id_tag(row->id));
+    bind_session(&b, row);
+    return done(w, SQL_PUT_SESSION, &b);
+}
+
+/* One at a time, since each is taken off the table that is read. */
+static int abort_one(struct store_writer *w, sqlite3_stmt *select, int64_t now)
+{
+    struct row_session row;
+    int result = sqlite3_step(select);
+
+    if (result != SQLITE_ROW) {
+        sqlite3_reset(select);
+        return result;
+    }
+    struct columns c = columns(select);
+    memset(&row, 0, sizeof(row));
+    column_session(&c, &row);
+    sqlite3_reset(select);
+    row.finished = now > row.started ? now : row.started;
+    row.reason = REASON_ABORTED;
+    return put_session(w, &row) == SQLITE_DONE ? SQLITE_ROW : SQLITE_ERROR;
+}
+
+int store_abort_active(struct store_writer *w, unsigned *rows)
+{
+    sqlite3_stmt *select = NULL;
+    int result = SQLITE_ERROR;
+
+    *rows = 0;
+    if (run(w, SQL_BEGIN) != SQLITE_DONE)
+        return -1;
+    if (sqlite3_prepare_v2(w->db, "SELECT " SESSION_NAMES " FROM sessions_active LIMIT 1", -1,
+                           &select, NULL) == SQLITE_OK)
+        while ((result = abort_one(w, select, store_now())) == SQLITE_ROW)
+            (*rows)++;
+    sqlite3_finalize(select);
+    if (result == SQLITE_DONE && run(w, SQL_COMMIT) == SQLITE_DONE)
+        return 0;
+    (void)run(w, SQL_ROLLBACK);
+    return -1;
+}
+
+static int put_invite(struct store_writer *w, const struct row_invite *row)
+{
+    struct binder b;
+
+    begin(&b, w, SQL_PUT_INVITE);
+    bind_blob(&b, row->token_hash, sizeof(row->token_hash));
+    bind_text(&b, row->name, sizeof(row->name));
+    bind_i64(&b, row->created);
+    bind_i64(&b, row->expires);
+    bind_i64(&b, row->used);
+    bind_blob(&b, row->used_by, sizeof(row->used_by));
+    return done(w, SQL_PUT_INVITE, &b);
+}
+
+static int put_access(struct store_writer *w, const struct row_access *row)
+{
+    enum store_statement which = row->verdict ? SQL_PUT_ACCESS : SQL_DROP_ACCESS;
+    struct binder b;
+
+    begin(&b, w, which);
+    bind_blob(&b, row->key, sizeof(row->key));
+    if (row->verdict) {
+        bind_i64(&b, row->verdict);
+        bind_i64(&b, row->expires);
+    }
+    return done(w, which, &b);
+}
+
+static int put_row(struct store_writer *w, const struct row *row)
+{
+    switch (row->kind) {
+    case ROW_PEER:
+        return put_peer(w, &row->peer);
+    case ROW_PROFILE:
+        return put_profile(w, &row->profile);
+    case ROW_OBSERVATION:
+        return put_observation(w, &row->observation);
+    case ROW_SESSION:
+        return put_session(w, &row->session);
+    case ROW_INVITE:
+        return put_invite(w, &row->invite);
+    case ROW_ACCESS:
+        return put_access(w, &row->access);
+    }
+    return SQLITE_MISMATCH;
+}
+
+/*
+ * A row that breaks a rule of the schema would break it for ever, and hold up all that come after
+ * it: it is left out, and said so. Never a session: their columns have no rule to break, and if one
+ * does fail, waiting is better than losing it.
+ */
+static enum put_result put_queued(struct store_writer *w, const struct queued *q)
+{
+    struct row row;
+
+    memcpy(&row, q->bytes, q->size);
+    int result = put_row(w, &row);
+    if (result == SQLITE_DONE)
+        return PUT_DONE;
+    int code = result & 0xff;
+    bool its_fault = code == SQLITE_CONSTRAINT || code == SQLITE_MISMATCH ||
+                     code == SQLITE_TOOBIG || code == SQLITE_RANGE;
+    if (!its_fault || row.kind == ROW_SESSION || sqlite3_get_autocommit(w->db))
+        return PUT_FAILED;
+    log_error("the store cannot take a row of kind %d: %s; left out", (int)row.kind,
+              code == SQLITE_CONSTRAINT ? sqlite3_errmsg(w->db) : sqlite3_errstr(code));
+    return PUT_DROPPED;
+}
+
+/* Returns 0 with all rows on disk, or -1 with none of them, and the reason in error. */
+static int commit_batch(struct store_writer *w, const struct queued *batch, uint64_t *dropped,
+                        char *error, size_t size)
+{
+    enum put_result result = PUT_DONE;
+
+    *dropped = 0;
+    bool good = run(w, SQL_BEGIN) == SQLITE_DONE;
+    for (const struct queued *q = batch; good && q; q = q->next) {
+        result = put_queued(w, q);
+        *dropped += result == PUT_DROPPED;
+        good = result != PUT_FAILED;
+    }
+    if (good && run(w, SQL_COMMIT) == SQLITE_DONE)
+        return 0;
+    snprintf(error, size, "%s", sqlite3_errmsg(w->db));
+    if (!sqlite3_get_autocommit(w->db)) /* some failures have rolled back already */
+        (void)run(w, SQL_ROLLBACK);
+    return -1;
+}
+
+/* Waits for rows and takes up to a batch of them off the queue. NULL: closing, and nothing is left.
+ */
+static struct queued *take_batch(struct store_writer *w, size_t *rows, size_t *bytes)
+{
+    *rows = *bytes = 0;
+    pthread_mutex_lock(&w->lock);
+    while (!w->first && !w->closing)
+        pthread_cond_wait(&w->news, &w->lock);
+    struct queued *batch = w->first, *last = NULL;
+    for (struct queued *q = batch; q && *rows < STORE_BATCH; q = q->next) {
+        *bytes += q->size;
+        (*rows)++;
+        last = q;
+    }
+    if (last) {
+        w->first = last->next;
+        last->next = NULL;
+        if (!w->first)
+            w->last = NULL;
+    }
+    pthread_mutex_unlock(&w->lock);
+    return batch;
+}
+
+static void report_success(struct store_writer *w, size_t rows, size_t bytes, uint64_t dropped,
+                           tick took)
+{
+    pthread_mutex_lock(&w->lock);
+    bool recovered = w->health.degraded;
+    w->rows -= rows;
+    w->bytes -= bytes;
+    w->health.degraded = false;
+    w->health.error[0] = '\0';
+    w->health.commits++;
+    w->health.rows += rows - dropped;
+    w->health.dropped += dropped;
+    w->health.commit_last = took;
+    w->health.commit_worst = tick_max(w->health.commit_worst, took);
+    atomic_fetch_add(&w->committed, rows);
+    pthread_mutex_unlock(&w->lock);
+    if (recovered)
+        log_notice("the store can write again; nothing was lost");
+}
+
+/* Returns whether somebody is waiting for the store to close. */
+static bool report_failure(struct store_writer *w, const char *path, const char *error)
+{
+    pthread_mutex_lock(&w->lock);
+    bool news = !w->health.degraded || strcmp(w->health.error, error) != 0;
+    bool closing = w->closing;
+    w->health.degraded = true;
+    snprintf(w->health.error, sizeof(w->health.error), "%s", error);
+    pthread_mutex_unlock(&w->lock);
+    if (news)
+        log_error("%s: cannot write: %s; rows are kept and it is tried again", path, error);
+    return closing;
+}
+
+/* Sleeps, but not beyond the moment at which the store is told to close. */
+static void pause_for(struct store_writer *w, tick interval)
+{
+    tick until = monotonic() + interval;
+    struct timespec ts = {.tv_sec = until / TICK_S, .tv_nsec = until % TICK_S};
+    int timed_out = 0;
+
+    pthread_mutex_lock(&w->lock);
+    bool closing = w->closing;
+    while (!timed_out && w->closing == closing)
+        timed_out = pthread_cond_timedwait(&w->news, &w->lock, &ts);
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* Commits a batch, however often it takes. Returns -1 when the store closes and the disk stays
+ * away. */
+static int write_batch(struct store *s, const struct queued *batch, size_t rows, size_t bytes)
+{
+    struct store_writer *w = &s->writer;
+    char error[sizeof(w->health.error)];
+    tick wait = RETRY_FIRST;
+    unsigned closing_tries = 0;
+    uint64_t dropped;
+
+    for (;;) {
+        tick begun = monotonic();
+        if (commit_batch(w, batch, &dropped, error, sizeof(error)) == 0) {
+            report_success(w, rows, bytes, dropped, monotonic() - begun);
+            return 0;
+        }
+        bool closing = report_failure(w, s->path, error);
+        if (s->wake)
+            s->wake(s->user);
+        if (closing) {
+            if (closing_tries == 0)
+                wait = RETRY_FIRST;
+            if (++closing_tries > RETRIES_CLOSING)
+                return -1;
+        }
+        pause_for(w, wait);
+        wait = tick_min(wait * 2, RETRY_MOST);
+    }
+}
+
+static void free_batch(struct queued *q)
+{
+    while (q) {
+        struct queued *next = q->next;
+        free(q);
+        q = next;
+    }
+}
+
+void *store_writer_run(void *store)
+{
+    struct store *s = store;
+    struct queued *batch;
+    size_t rows, bytes;
+    int bad = 0;
+
+    while (!bad && (batch = take_batch(&s->writer, &rows, &bytes))) {
+        bad = write_batch(s, batch, rows, bytes);
+        free_batch(batch);
+        if (!bad && s->wake)
+            s->wake(s->user);
+    }
+    if (bad)
+        log_error("%s: %" PRIu64 " rows could not be written before the end", s->path,
+                  store_pending(s));
+    return NULL;
+}

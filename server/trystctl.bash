@@ -1,0 +1,83 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: ISC
+# SPDX-FileCopyrightText: The tryst authors
+#
+# Completion for trystctl(1) in bash.
+
+_trystctl_commands="status peers sessions session nats url invite allow deny kick log-level help"
+
+_trystctl_options() {
+    local common="--json --admin-socket --help"
+
+    case $1 in
+    peers) echo "--all --limit $common" ;;
+    sessions) echo "--active --failed --since --until --peer --limit $common" ;;
+    nats) echo "--limit $common" ;;
+    invite) echo "--name --ttl $common" ;;
+    '') echo "--version $common" ;;
+    *) echo "$common" ;;
+    esac
+}
+
+# Asks the daemon that the command line so far is about. Where none answers, nothing is offered.
+_trystctl_ask() {
+    local i where=()
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        [ "${COMP_WORDS[i]}" = --admin-socket ] && where=(--admin-socket "${COMP_WORDS[i + 1]}")
+    done
+    "${COMP_WORDS[0]}" "${where[@]}" "$@" 2>/dev/null
+}
+
+_trystctl_words() {
+    case $1 in
+    peers | kick) _trystctl_ask peers | awk 'NR > 1 && $1 != "-" { print $1 }' ;;
+    allow | deny) _trystctl_ask peers --all | awk 'NR > 1 && $1 != "-" { print $1 }' ;;
+    session) _trystctl_ask sessions | awk 'NR > 1 { print $1 }' ;;
+    nats) _trystctl_ask nats | awk 'NR > 1 { print $1 }' ;;
+    log-level) echo "error warning notice info debug" ;;
+    esac
+}
+
+# The command is the first word that is neither an option nor the value of one.
+_trystctl_command() {
+    local i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        --admin-socket) i=$((i + 1)) ;;
+        -*) ;;
+        *)
+            echo "${COMP_WORDS[i]}"
+            return
+            ;;
+        esac
+    done
+}
+
+_trystctl() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command
+    command=$(_trystctl_command)
+    COMPREPLY=()
+    case $before in
+    --admin-socket)
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        return
+        ;;
+    --peer)
+        mapfile -t COMPREPLY < <(compgen -W "$(_trystctl_words allow)" -- "$word")
+        return
+        ;;
+    --since | --until | --limit | --name | --ttl) return ;;
+    esac
+    case $word in
+    -*) mapfile -t COMPREPLY < <(compgen -W "$(_trystctl_options "$command")" -- "$word") ;;
+    *)
+        if [ -z "$command" ]; then
+            mapfile -t COMPREPLY < <(compgen -W "$_trystctl_commands" -- "$word")
+        else
+            mapfile -t COMPREPLY < <(compgen -W "$(_trystctl_words "$command")" -- "$word")
+        fi
+        ;;
+    esac
+}
+
+complete -F _trystctl trystctl

@@ -1,0 +1,759 @@
+/* SPDX-License-Identifier: ISC */
+/* SPDX-FileCopyrightText: The tryst authors */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "proto/reason.h"
+#include "server/admin.h"
+#include "server/admin_spec.h"
+#include "server/log.h"
+
+/* The daemon behind the socket: so many peers, and a note of what it was told to do. */
+struct daemon {
+    size_t peers, sessions, nats;
+    size_t looked_at; /* rows given out */
+    char did[128];
+    bool refuses;
+};
+
+struct fixture {
+    struct ev_loop *loop;
+    struct ev_async news;
+    struct daemon daemon;
+    struct store *store;
+    struct admin *admin;
+    char directory[64], path[96], database[96];
+};
+
+static char err[512];
+
+static void fill_key(uint8_t key[KEY_SIZE], size_t n)
+{
+    memset(key, 0, KEY_SIZE);
+    memcpy(key, &n, sizeof(n));
+    key[31] = 1;
+}
+
+static void fake_status(void *user, struct view_status *out)
+{
+    struct daemon *d = user;
+
+    memset(out, 0, sizeof(*out));
+    snprintf(out->version, sizeof(out->version), "1.2.3");
+    snprintf(out->url, sizeof(out->url), "tryst://KEY@host");
+    out->started = 1764494130000000;
+    out->peers = d->peers;
+}
+
+static bool fake_peer(void *user, size_t index, struct view_peer *out)
+{
+    struct daemon *d = user;
+
+    if (index >= d->peers)
+        return false;
+    d->looked_at++;
+    memset(out, 0, sizeof(*out));
+    fill_key(out->key, index);
+    snprintf(out->name, sizeof(out->name), "peer-%zu", index);
+    memset(out->agent, 0xff, sizeof(out->agent) - 1); /* not UTF-8 */
+    out->rtt_us = -1;
+    return true;
+}
+
+static bool fake_session(void *user, size_t index, struct view_session *out)
+{
+    struct daemon *d = user;
+
+    if (index >= d->sessions)
+        return false;
+    memset(out, 0, sizeof(*out));
+    memset(out->id, (int)index, sizeof(out->id));
+    fill_key(out->requester, index);
+    fill_key(out->target, index + 1);
+    snprintf(out->state, sizeof(out->state), "punching");
+    out->chance = index % 2 ? -1 : 0.5;
+    return true;
+}
+
+static bool fake_nat(void *user, size_t index, struct view_nat *out)
+{
+    struct daemon *d = user;
+
+    if (index >= d->nats)
+        return false;
+    memset(out, 0, sizeof(*out));
+    out->address.family = 4;
+    out->address.address[0] = 192;
+    out->address.address[3] = (uint8_t)index;
+    return true;
+}
+
+static int fake_do(struct daemon *d, const char *what, const char *whom, char *e, size_t size)
+{
+    snprintf(d->did, sizeof(d->did), "%s %s", what, whom);
+    if (d->refuses)
+        snprintf(e, size, "no \"%s\"", whom);
+    return d->refuses ? -1 : 0;
+}
+
+static int fake_invite(void *user, const char *name, int64_t ttl, char url[SERVER_URL_SIZE + 64],
+                       char *e, size_t size)
+{
+    char what[32];
+
+    snprintf(what, sizeof(what), "invite %lld", (long long)ttl);
+    snprintf(url, SERVER_URL_SIZE + 64, "tryst://KEY@host TOKEN");
+    return fake_do(user, what, name, e, size);
+}
+
+static int fake_allow(void *user, const char *key, char *e, size_t size)
+{
+    return fake_do(user, "allow", key, e, size);
+}
+
+static int fake_deny(void *user, const char *key, char *e, size_t size)
+{
+    return fake_do(user, "deny", key, e, size);
+}
+
+static int fake_kick(void *user, const char *who, char *e, size_t size)
+{
+    return fake_do(user, "kick", who, e, size);
+}
+
+/* --- the loop around it --- */
+
+static void on_wake(void *user)
+{
+    struct fixture *f = user;
+
+    ev_async_send(f->loop, &f->news);
+}
+
+static void on_news(struct ev_loop *loop, struct ev_async *watcher, int events)
+{
+    struct fixture *f = watcher->data;
+    uint64_t ticket;
+    char *json;
+
+    (void)loop;
+    (void)events;
+    while (store_next_answer(f->store, &ticket, &json) == 1)
+        admin_answers(f->admin, ticket, json);
+}
+
+static void open_admin(struct fixture *f)
+{
+    struct admin_source source = {&f->daemon,  fake_status, fake_peer, fake_session, fake_nat,
+                                  fake_invite, fake_allow,  fake_deny, fake_kick};
+
+    f->admin = admin_open(f->loop, f->path, -1, f->store, &source, err, sizeof(err));
+    if (!f->admin)
+        fail_msg("%s", err);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    log_open((enum log_level)0);
+    snprintf(f->directory, sizeof(f->directory), "/tmp/tryst-admin-XXXXXX");
+    if (!mkdtemp(f->directory))
+        fail_msg("no directory for the test");
+    snprintf(f->path, sizeof(f->path), "%s/a.sock", f->directory);
+    snprintf(f->database, sizeof(f->database), "%s/tryst.db", f->directory);
+    f->loop = ev_loop_new(0);
+    ev_async_init(&f->news, on_news);
+    f->news.data = f;
+    ev_async_start(f->loop, &f->news);
+    f->store = store_open(f->database, on_wake, f, err, sizeof(err));
+    if (!f->store)
+        fail_msg("%s", err);
+    open_admin(f);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    char path[128];
+
+    admin_close(f->admin);
+    store_close(f->store);
+    ev_async_stop(f->loop, &f->news);
+    ev_loop_destroy(f->loop);
+    unlink(f->database);
+    snprintf(path, sizeof(path), "%s.lock", f->database);
+    unlink(path);
+    unlink(f->path);
+    rmdir(f->directory);
+    free(f);
+    return 0;
+}
+
+static void turn(struct fixture *f)
+{
+    ev_run(f->loop, EVRUN_NOWAIT);
+    usleep(200);
+}
+
+static int connect_client(struct fixture *f)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->path);
+    assert_true(fd >= 0);
+    while (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
+        assert_int_equal(errno, EAGAIN); /* the backlog is full */
+        turn(f);
+    }
+    return fd;
+}
+
+/* Whatever comes until the daemon closes, or `until` newlines. The caller frees it. */
+static char *receive(struct fixture *f, int fd, size_t until)
+{
+    size_t size = 1 << 16, len = 0, seen = 0;
+    char *text = malloc(size);
+
+    assert_non_null(text);
+    for (unsigned turns = 0; seen < until; turns++) {
+        assert_true(turns < 100000);
+        if (len + 1 == size) {
+            char *more = realloc(text, size *= 2);
+            assert_non_null(more);
+            text = more;
+        }
+        ssize_t n = recv(fd, text + len, size - len - 1, 0);
+        if (n == 0 || (n < 0 && errno == ECONNRESET))
+            break;
+        if (n < 0) {
+            assert_int_equal(errno, EAGAIN);
+            turn(f);
+            continue;
+        }
+        for (ssize_t i = 0; i < n; i++)
+            seen += text[len + (size_t)i] == '\n';
+        len += (size_t)n;
+    }
+    text[len] = '\0';
+    return text;
+}
+
+static json_t *ask(struct fixture *f, const char *line)
+{
+    int fd = connect_client(f);
+    json_error_t where;
+
+    assert_int_equal(send(fd, line, strlen(line), 0), (ssize_t)strlen(line));
+    assert_int_equal(send(fd, "\n", 1, 0), 1);
+    char *text = receive(f, fd, 1);
+    json_t *answer = json_loads(text, 0, &where);
+    if (!answer)
+        fail_msg("%s: %s in %.300s", line, where.text, text);
+    assert_int_equal(json_integer_value(json_object_get(answer, "schema")), 1);
+    assert_true(json_is_boolean(json_object_get(answer, "ok")));
+    assert_int_equal(json_is_string(json_object_get(answer, "error")),
+                     json_is_false(json_object_get(answer, "ok")));
+    close(fd);
+    free(text);
+    return answer;
+}
+
+static void check_error(struct fixture *f, const char *line, const char *holds)
+{
+    json_t *answer = ask(f, line);
+    const char *error = json_string_value(json_object_get(answer, "error"));
+
+    if (!error || !strstr(error, holds))
+        fail_msg("%s: '%s' does not say '%s'", line, error ? error : "(good)", holds);
+    json_decref(answer);
+}
+
+static size_t check_list(struct fixture *f, const char *line, const char *name, bool more)
+{
+    json_t *answer = ask(f, line);
+    const json_t *list = json_object_get(answer, name);
+
+    if (!json_is_array(list))
+        fail_msg("%s: %s", line, json_string_value(json_object_get(answer, "error")));
+    assert_int_equal(json_is_true(json_object_get(answer, "more")), more);
+    size_t n = json_array_size(list);
+    json_decref(answer);
+    return n;
+}
+
+/* --- tests --- */
+
+static void test_status(void **state)
+{
+    struct fixture *f = *state;
+    struct stat st;
+
+    f->daemon.peers = 7;
+    json_t *answer = ask(f, "status");
+    assert_int_equal(json_integer_value(json_object_get(answer, "peers")), 7);
+    assert_string_equal(json_string_value(json_object_get(answer, "started")),
+                        "2025-11-30T09:15:30.000Z");
+    assert_true(json_is_false(json_object_get(json_object_get(answer, "store"), "degraded")));
+    json_decref(answer);
+    answer = ask(f, "{\"command\": \"url\"}");
+    assert_string_equal(json_string_value(json_object_get(answer, "url")), "tryst://KEY@host");
+    json_decref(answer);
+    assert_int_equal(stat(f->path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0660);
+}
+
+static void test_errors(void **state)
+{
+    static const struct {
+        const char *line, *holds;
+    } rows[] = {
+        {"peeers", "did you mean 'peers'?"},
+        {"xyzzy", "'help'"},
+        {"{", "not JSON"},
+        {"{}", "\"command\""},
+        {"{\"command\": 7}", "\"command\""},
+        {"{\"command\": \"peers\", \"command\": \"peers\"}", "not JSON"},
+        {"{\"command\": \"peers\", \"args\": []}", "must be an object"},
+        {"{\"command\": \"peers\", \"args\": {\"lmit\": 3}}", "did you mean limit?"},
+        {"{\"command\": \"peers\", \"args\": {\"limit\": \"3\"}}", "number from 1"},
+        {"{\"command\": \"peers\", \"args\": {\"limit\": 0}}", "number from 1"},
+        {"{\"command\": \"peers\", \"args\": {\"limit\": 99999999999999999999}}", "not JSON"},
+        {"{\"command\": \"peers\", \"args\": {\"all\": 1}}", "true or false"},
+        {"{\"command\": \"peers\", \"args\": {\"peer\": {}}}", "a text"},
+        {"{\"command\": \"session\"}", "needs"},
+        {"peers --lmit 3", "did you mean --limit?"},
+        {"peers --limit", "needs a value"},
+        {"peers --limit -3", "number from 1"},
+        {"peers --limit 3x", "number from 1"},
+        {"peers --all=1", "takes no value"},
+        {"peers --peer=x", "takes no --peer"},
+        {"peers a b", "one word too many"},
+        {"peers ?!", "neither a key nor a name"},
+        {"status now", "one word too many"},
+        {"session", "needs"},
+        {"session xyz", "hexadecimal"},
+        {"session 000102030405060708090a0b0c0d0e0f0", "hexadecimal digits"},
+        {"session 00", "no session"},
+        {"sessions --since yesterday", "is no time"},
+        {"sessions --active --failed", "goes with"},
+        {"sessions --peer nobody", "no peer is known"},
+        {"nats 1.2.3", "not an address"},
+        {"nats 198.51.100.9", "nothing is known"},
+        {"invite --ttl soon", "no length of time"},
+        {"invite --ttl 1ms", "no length of time"},
+        {"invite --name a/b", "no peer name"},
+        {"log-level loud", "no level"},
+        {"a b c d e f g h i j k l m n o p q r s t u v w x y z 1 2 3 4 5 6 7 8 9", "more than"},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        check_error(f, rows[i].line, rows[i].holds);
+}
+
+/* Every command of the table can be asked for, and no answer breaks the format. */
+static void test_table(void **state)
+{
+    struct fixture *f = *state;
+    char line[128];
+
+    for (size_t i = 0; i < ADMIN_COMMANDS; i++) {
+        const struct admin_arg *a = admin_specs[i].args;
+        bool needed = false;
+        for (; a->kind != ADMIN_ARG_NONE; a++)
+            needed |= a->kind == ADMIN_NEEDED;
+        snprintf(line, sizeof(line), "%s%s", admin_specs[i].name, needed ? " 00" : "");
+        json_decref(ask(f, line));
+    }
+    assert_int_equal(check_list(f, "help", "commands", false), ADMIN_COMMANDS);
+}
+
+static void test_lists(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(check_list(f, "peers", "peers", false), 0);
+    f->daemon.peers = 250;
+    f->daemon.sessions = 40;
+    f->daemon.nats = 3;
+    assert_int_equal(check_list(f, "peers", "peers", true), 100);
+    assert_int_equal(check_list(f, "peers --limit 250", "peers", false), 250);
+    assert_int_equal(check_list(f, "peers --limit=249", "peers", true), 249);
+    assert_int_equal(check_list(f, "{\"command\":\"peers\",\"args\":{\"limit\":1}}", "peers", true),
+                     1);
+    assert_int_equal(check_list(f, "peers PEER-249", "peers", false), 1);
+    assert_int_equal(check_list(f, "sessions --active", "sessions", false), 40);
+    assert_int_equal(check_list(f, "nats", "nats", false), 3);
+    check_error(f, "peers peer-250", "no peer is known");
+}
+
+static void put_row(struct fixture *f, const struct row *row)
+{
+    uint64_t number = store_put(f->store, row);
+
+    assert_true(number > 0);
+    while (store_committed(f->store) < number)
+        usleep(100);
+}
+
+/* Who is not connected is looked up in the store; a NAT's history joins what the loop knows. */
+static void test_store_behind(void **state)
+{
+    struct fixture *f = *state;
+    struct row row;
+
+    memset(&row, 0, sizeof(row));
+    row.kind = ROW_PEER;
+    fill_key(row.peer.key, 5);
+    snprintf(row.peer.name, sizeof(row.peer.name), "away");
+    put_row(f, &row);
+    json_t *answer = ask(f, "peers away");
+    json_t *peer = json_array_get(json_object_get(answer, "peers"), 0);
+    assert_string_equal(json_string_value(json_object_get(peer, "name")), "away");
+    assert_null(json_object_get(peer, "online"));
+    json_decref(answer);
+    assert_int_equal(check_list(f, "peers --all", "peers", false), 1);
+
+    memset(&row, 0, sizeof(row));
+    row.kind = ROW_OBSERVATION;
+    row.observation.at = 1764494130000000;
+    assert_int_equal(endpoint_parse("192.0.0.1:777", 0, &row.observation.observation.observed), 0);
+    put_row(f, &row);
+    answer = ask(f, "nats 192.0.0.1");
+    assert_null(json_object_get(answer, "nats"));
+    assert_int_equal(json_array_size(json_object_get(answer, "observations")), 1);
+    json_decref(answer);
+    f->daemon.nats = 3;
+    answer = ask(f, "nats 192.0.0.1");
+    assert_int_equal(json_array_size(json_object_get(answer, "nats")), 1);
+    assert_int_equal(json_array_size(json_object_get(answer, "observations")), 1);
+    json_decref(answer);
+    answer = ask(f, "nats 192.0.0.2");
+    assert_int_equal(json_array_size(json_object_get(answer, "nats")), 1);
+    assert_int_equal(json_array_size(json_object_get(answer, "observations")), 0);
+    json_decref(answer);
+
+    memset(&row, 0, sizeof(row));
+    row.kind = ROW_SESSION;
+    memset(row.session.id, 0xab, sizeof(row.session.id));
+    row.session.started = 1764494130000000;
+    row.session.finished = row.session.started + 1;
+    row.session.reason = REASON_MISSED;
+    put_row(f, &row);
+    assert_int_equal(check_list(f, "session ABAB", "sessions", false), 1);
+    assert_int_equal(check_list(f, "sessions --failed --until 2025-12-01", "sessions", false), 1);
+    assert_int_equal(
+        check_list(f, "sessions --since 2025-12-01 --until 2025-12-02", "sessions", false), 0);
+}
+
+static void test_commands(void **state)
+{
+    static const struct {
+        const char *line, *did;
+    } rows[] = {
+        {"invite", "invite 0 "},
+        {"invite --name Bob --ttl 12h", "invite 43200 bob"},
+        {"allow KEY", "allow KEY"},
+        {"deny KEY", "deny KEY"},
+        {"{\"command\":\"kick\",\"args\":{\"peer\":\"who am i\"}}", "kick who am i"},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        json_t *answer = ask(f, rows[i].line);
+        assert_true(json_is_true(json_object_get(answer, "ok")));
+        assert_string_equal(f->daemon.did, rows[i].did);
+        json_decref(answer);
+    }
+    f->daemon.refuses = true;
+    check_error(f, "kick bob", "no \"bob\"");
+    json_decref(ask(f, "log-level debug"));
+    assert_int_equal(log_get_level(), LOG_LEVEL_DEBUG);
+    log_set_level((enum log_level)0);
+}
+
+static size_t lines(const char *text)
+{
+    size_t n = 0;
+
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+/* As netcat does it: several lines at once, the last one without an end, and then a half-close. */
+static void test_netcat(void **state)
+{
+    static const char text[] = "status\r\n\n  \nsessions\npeers --limit 3\nnats 192.0.2.77\nurl";
+    struct fixture *f = *state;
+    int fd = connect_client(f);
+
+    f->daemon.peers = 10;
+    assert_int_equal(send(fd, text, sizeof(text) - 1, 0), (ssize_t)sizeof(text) - 1);
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    char *out = receive(f, fd, SIZE_MAX);
+    assert_int_equal(lines(out), 5);
+    /* In the order of the questions. */
+    const char *status = strstr(out, "\"version\""), *sessions = strstr(out, "\"sessions\":[");
+    const char *peers = strstr(out, "\"peers\":["), *nats = strstr(out, "nothing is known");
+    const char *url = strstr(out, "{\"schema\":1,\"ok\":true,\"url\":");
+    assert_true(status && status < sessions && sessions < peers && peers < nats && nats < url);
+    free(out);
+    close(fd);
+}
+
+static void test_bytewise(void **state)
+{
+    static const char text[] = "{\"command\":\"url\"}\n";
+    struct fixture *f = *state;
+    int fd = connect_client(f);
+
+    for (size_t i = 0; i < sizeof(text) - 1; i++) {
+        assert_int_equal(send(fd, text + i, 1, 0), 1);
+        turn(f);
+    }
+    char *out = receive(f, fd, 1);
+    assert_non_null(strstr(out, "tryst://KEY@host"));
+    free(out);
+    close(fd);
+}
+
+static void test_bad_lines(void **state)
+{
+    struct fixture *f = *state;
+    char *line = malloc(200000);
+    int fd = connect_client(f);
+
+    assert_non_null(line);
+    memset(line, 'a', 200000);
+    size_t sent = 0;
+    for (unsigned i = 0; i < 1000 && sent < 200000; i++) {
+        ssize_t n = send(fd, line + sent, 200000 - sent, MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN)
+            break;
+        sent += n > 0 ? (size_t)n : 0;
+        turn(f);
+    }
+    char *out = receive(f, fd, SIZE_MAX);
+    assert_int_equal(lines(out), 1);
+    assert_non_null(strstr(out, "one line of 65536 bytes at most"));
+    free(out);
+    close(fd);
+
+    fd = connect_client(f);
+    assert_int_equal(send(fd, "status\0x\n", 9, 0), 9);
+    out = receive(f, fd, 1);
+    assert_non_null(strstr(out, "zero byte"));
+    free(out);
+
+    /* Nesting that would overflow a careless parser's stack. */
+    memset(line, '[', 60000);
+    static const char head[] = {'{', '"', 'a', '"', ':'};
+    memcpy(line, head, sizeof(head));
+    line[60000] = '\n';
+    assert_int_equal(send(fd, line, 60001, 0), 60001);
+    out = receive(f, fd, 1);
+    assert_non_null(strstr(out, "not JSON"));
+    free(out);
+    close(fd);
+    free(line);
+}
+
+/* A list of any length costs a reader that is slow or gone next to nothing. */
+static void test_slow_reader(void **state)
+{
+    struct fixture *f = *state;
+    int fd = connect_client(f), small = 4096;
+
+    f->daemon.peers = 100000;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    assert_int_equal(send(fd, "peers --limit 100000\n", 21, 0), 21);
+    for (unsigned i = 0; i < 2000; i++)
+        ev_run(f->loop, EVRUN_NOWAIT);
+    /* It stopped when the buffers were full, and not at the end. */
+    assert_in_range(f->daemon.looked_at, 50, 5000);
+    size_t looked_at = f->daemon.looked_at;
+    json_decref(ask(f, "status"));
+    assert_int_equal(f->daemon.looked_at, looked_at);
+    f->daemon.peers = 3000;
+    char *out = receive(f, fd, 1);
+    json_t *answer = json_loads(out, 0, NULL);
+    assert_int_equal(json_array_size(json_object_get(answer, "peers")), 3000);
+    json_decref(answer);
+    free(out);
+
+    f->daemon.peers = 100000;
+    assert_int_equal(send(fd, "peers --limit 100000\n", 21, 0), 21);
+    for (unsigned i = 0; i < 100; i++)
+        turn(f);
+    close(fd);
+    for (unsigned i = 0; i < 100; i++)
+        turn(f);
+    assert_int_equal(check_list(f, "nats", "nats", false), 0);
+}
+
+/* Clients that leave while an answer is on its way. */
+static void test_leavers(void **state)
+{
+    struct fixture *f = *state;
+
+    f->daemon.peers = 1000;
+    for (unsigned i = 0; i < 100; i++) {
+        static const char *const all[] = {"sessions\n", "peers\n", "nats 1.2.3.4\n", "status\n",
+                                          "st"};
+        const char *line = all[i % 5];
+        int fd = connect_client(f);
+        assert_int_equal(send(fd, line, strlen(line), 0), (ssize_t)strlen(line));
+        if (i % 2)
+            turn(f);
+        close(fd);
+    }
+    json_decref(ask(f, "status"));
+}
+
+static void test_many_clients(void **state)
+{
+    struct fixture *f = *state;
+    int fds[40];
+
+    for (unsigned i = 0; i < 40; i++) {
+        fds[i] = connect_client(f);
+        turn(f);
+        turn(f);
+    }
+    for (unsigned i = 0; i < 40; i++) {
+        (void)!send(fds[i], "url\n", 4, MSG_NOSIGNAL);
+        char *out = receive(f, fds[i], 1);
+        assert_non_null(strstr(out, i < 32 ? "tryst://" : "too many admin clients"));
+        free(out);
+    }
+    for (unsigned i = 0; i < 40; i++)
+        close(fds[i]);
+    for (unsigned i = 0; i < 40; i++)
+        turn(f);
+    json_decref(ask(f, "status"));
+}
+
+static void test_socket_file(void **state)
+{
+    struct fixture *f = *state;
+    struct admin_source source = {0};
+    struct stat st;
+    char long_path[300];
+
+    /* A live one is left alone. */
+    assert_null(admin_open(f->loop, f->path, -1, f->store, &source, err, sizeof(err)));
+    assert_non_null(strstr(err, "another trystd"));
+    admin_close(f->admin);
+    assert_int_equal(stat(f->path, &st), -1);
+
+    /* A stale one is replaced: bound, and nobody listens. */
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    close(fd);
+    open_admin(f);
+    json_decref(ask(f, "status"));
+    admin_close(f->admin);
+
+    /* A file is nobody's to remove. */
+    fd = open(f->path, O_CREAT | O_WRONLY, 0600);
+    close(fd);
+    assert_null(admin_open(f->loop, f->path, -1, f->store, &source, err, sizeof(err)));
+    assert_non_null(strstr(err, "not a socket"));
+    assert_int_equal(unlink(f->path), 0);
+
+    memset(long_path, 'x', sizeof(long_path));
+    long_path[sizeof(long_path) - 1] = '\0';
+    assert_null(admin_open(f->loop, long_path, -1, f->store, &source, err, sizeof(err)));
+    assert_non_null(strstr(err, "longer than"));
+    assert_null(
+        admin_open(f->loop, "/nonexistent/a.sock", -1, f->store, &source, err, sizeof(err)));
+    assert_non_null(strstr(err, "directory is missing"));
+    open_admin(f);
+}
+
+static void test_handed_over(void **state)
+{
+    struct fixture *f = *state;
+    struct admin_source source = {&f->daemon,  fake_status, fake_peer, fake_session, fake_nat,
+                                  fake_invite, fake_allow,  fake_deny, fake_kick};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat st;
+
+    admin_close(f->admin);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 4), 0);
+    f->admin = admin_open(f->loop, "/unused", fd, f->store, &source, err, sizeof(err));
+    assert_non_null(f->admin);
+    json_decref(ask(f, "status"));
+    admin_close(f->admin);
+    /* The file belongs to whoever made it. */
+    assert_int_equal(stat(f->path, &st), 0);
+    unlink(f->path);
+
+    int pair[2];
+    assert_int_equal(pipe(pair), 0);
+    assert_null(admin_open(f->loop, "/unused", pair[0], f->store, &source, err, sizeof(err)));
+    close(pair[0]);
+    close(pair[1]);
+    open_admin(f);
+}
+
+static void test_words(void **state)
+{
+    char *const words[] = {"--failed", "--limit=5", "--peer", "bob", "--since", "2h"};
+    char *const dashed[] = {"--", "--name"};
+    const struct admin_spec *spec = admin_spec_find("sessions", err, sizeof(err));
+
+    (void)state;
+    json_t *args = admin_args_parse(spec, words, 6, err, sizeof(err));
+    assert_non_null(args);
+    assert_true(json_is_true(json_object_get(args, "failed")));
+    assert_int_equal(json_integer_value(json_object_get(args, "limit")), 5);
+    assert_string_equal(json_string_value(json_object_get(args, "since")), "2h");
+    json_decref(args);
+    spec = admin_spec_find("kick", err, sizeof(err));
+    args = admin_args_parse(spec, dashed, 2, err, sizeof(err));
+    assert_non_null(args);
+    assert_string_equal(json_string_value(json_object_get(args, "peer")), "--name");
+    json_decref(args);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_status),      TEST(test_errors),       TEST(test_table),
+        TEST(test_lists),       TEST(test_store_behind), TEST(test_commands),
+        TEST(test_netcat),      TEST(test_bytewise),     TEST(test_bad_lines),
+        TEST(test_slow_reader), TEST(test_leavers),      TEST(test_many_clients),
+        TEST(test_socket_file), TEST(test_handed_over),  cmocka_unit_test(test_words),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,736 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The whole daemon but main, in this process, against peers that say exactly what a test wants:
+ * what is answered, what is refused, and what one peer can do to another. Loopback only. Nothing
+ * here waits for time: the daemon's loop and the peers take turns until what is expected has come.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proto/frame.h"
+#include "proto/noise.h"
+#include "proto/reason.h"
+#include "server/dispatch.h"
+#include "server/log.h"
+
+#define PATIENCE_S 30
+
+struct daemon {
+    char dir[64];
+    struct conf conf;
+    struct loop loop;
+    struct net net;
+    struct dispatch d;
+    struct key_pair key;
+    uint16_t port[3];
+};
+
+struct peer_script {
+    struct daemon *daemon;
+    struct key_pair key;
+    int fd;
+    struct noise_cipher send, receive;
+    uint8_t buffer[65536];
+    size_t len;
+    bool ended; /* the daemon has closed the connection */
+};
+
+/* ---- the daemon ---- */
+
+static void free_ports(uint16_t port[3])
+{
+    int fd[3];
+    for (unsigned i = 0; i < 3; i++) {
+        struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t len = sizeof(sa);
+        fd[i] = socket(AF_INET, SOCK_STREAM, 0);
+        assert_int_equal(bind(fd[i], (struct sockaddr *)&sa, sizeof(sa)), 0);
+        getsockname(fd[i], (struct sockaddr *)&sa, &len);
+        port[i] = ntohs(sa.sin_port);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        close(fd[i]);
+}
+
+static void set(struct daemon *t, const char *name, const char *value)
+{
+    char err[256];
+    if (conf_set(&t->conf, name, value, err, sizeof(err)) != 0)
+        fail_msg("%s", err);
+}
+
+static void start(struct daemon *t, const char *registration)
+{
+    struct rng rng = rng_system();
+    char path[128], text[16], err[256];
+    memset(t, 0, sizeof(*t));
+    snprintf(t->dir, sizeof(t->dir), "test_dispatch.XXXXXX");
+    assert_non_null(mkdtemp(t->dir));
+    key_generate(&rng, &t->key);
+    conf_init_defaults(&t->conf);
+    free_ports(t->port);
+    for (unsigned i = 0; i < 3; i++) {
+        snprintf(text, sizeof(text), "%u", t->port[i]);
+        set(t, "port", text);
+    }
+    snprintf(path, sizeof(path), "%s/admin", t->dir);
+    set(t, "admin-socket", path);
+    set(t, "listen", "127.0.0.1");
+    set(t, "registration", registration);
+    set(t, "handshake-threads", "1");
+    snprintf(path, sizeof(path), "%s/db", t->dir);
+    assert_int_equal(loop_open(&t->loop), 0);
+    struct dispatch_options options = {
+        .loop = &t->loop, .conf = &t->conf, .key = &t->key, .store_path = path};
+    if (dispatch_open(&t->d, &t->net, &options, err, sizeof(err)) != 0)
+        fail_msg("%s", err);
+}
+
+static void stop(struct daemon *t)
+{
+    char path[sizeof(t->dir) + 1 + NAME_MAX + 1];
+    dispatch_close(&t->d);
+    loop_close(&t->loop);
+    DIR *dir = opendir(t->dir);
+    assert_non_null(dir);
+    for (const struct dirent *e = readdir(dir); e; e = readdir(dir)) {
+        snprintf(path, sizeof(path), "%s/%s", t->dir, e->d_name);
+        unlink(path); /* "." and ".." stay */
+    }
+    closedir(dir);
+    assert_int_equal(rmdir(t->dir), 0);
+}
+
+static void turn(struct daemon *t)
+{
+    ev_run(t->loop.ev, EVRUN_NOWAIT);
+    poll(NULL, 0, 1);
+}
+
+/* ---- peers ---- */
+
+static int dial(struct daemon *t, uint16_t port)
+{
+    struct sockaddr_in sa = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    (void)t;
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
+}
+
+static void write_frame(int fd, const uint8_t *body, size_t len)
+{
+    uint8_t header[FRAME_HEADER_SIZE];
+    frame_put_header(header, len);
+    assert_int_equal(send(fd, header, sizeof(header), MSG_NOSIGNAL), sizeof(header));
+    assert_int_equal(send(fd, body, len, MSG_NOSIGNAL), len);
+}
+
+/* One frame's body, moved out of the buffer; 0: the connection has ended. */
+static size_t read_frame(struct peer_script *p, uint8_t *body)
+{
+    const tick until = loop_clock() + PATIENCE_S * TICK_S;
+    while (loop_clock() < until) {
+        const uint8_t *at;
+        size_t len;
+        int used = frame_parse(p->buffer, p->len, FRAME_BODY_MAX, &at, &len);
+        assert_true(used >= 0);
+        if (used > 0) {
+            memcpy(body, at, len);
+            p->len -= (size_t)used;
+            memmove(p->buffer, p->buffer + used, p->len);
+            return len;
+        }
+        turn(p->daemon);
+        ssize_t n = recv(p->fd, p->buffer + p->len, sizeof(p->buffer) - p->len, 0);
+        if (n == 0 || (n < 0 && errno == ECONNRESET)) {
+            p->ended = true;
+            return 0;
+        }
+        p->len += n > 0 ? (size_t)n : 0;
+    }
+    fail_msg("nothing came in %d s", PATIENCE_S);
+    return 0;
+}
+
+static void say(struct peer_script *p, const struct msg *m)
+{
+    uint8_t body[FRAME_BODY_MAX];
+    int len = msg_encode(m, body, FRAME_PLAIN_MAX);
+    assert_true(len > 0);
+    len = noise_seal(&p->send, body, (size_t)len, body);
+    write_frame(p->fd, body, (size_t)len);
+}
+
+/* The next message, whatever it is; type 0: the connection has ended. */
+static void hear_any(struct peer_script *p, struct msg *m)
+{
+    uint8_t body[FRAME_BODY_MAX];
+    size_t sealed = read_frame(p, body);
+    memset(m, 0, sizeof(*m));
+    if (!sealed)
+        return;
+    int len = noise_open(&p->receive, body, sealed, body);
+    assert_true(len > 0);
+    assert_int_equal(msg_decode(body, (size_t)len, m), 0);
+}
+
+static void answer_sync(struct peer_script *p, const struct msg *m)
+{
+    struct msg answer = {.type = MSG_SYNC};
+    answer.sync_ = m->sync_;
+    answer.sync_.receive = answer.sync_.transmit = loop_clock();
+    say(p, &answer);
+}
+
+/* The next message of this type; clock exchange is answered meanwhile, surveys are put off,
+ * anything else is a failure. */
+static void hear(struct peer_script *p, enum msg_type type, struct msg *m)
+{
+    for (;;) {
+        hear_any(p, m);
+        if (m->type == type)
+            return;
+        if (m->type == MSG_SYNC)
+            answer_sync(p, m);
+        else if (m->type != MSG_SURVEY)
+            fail_msg("%s came, not %s", m->type ? msg_name(m->type) : "the end", msg_name(type));
+    }
+}
+
+static void hear_end(struct peer_script *p)
+{
+    struct msg m;
+    do
+        hear_any(p, &m);
+    while (m.type);
+}
+
+/* A channel after the handshake, not registered yet. */
+static void open_channel(struct daemon *t, struct peer_script *p)
+{
+    struct rng rng = rng_system();
+    struct noise_handshake hs;
+    uint8_t body[FRAME_BODY_MAX], none[16];
+    p->daemon = t;
+    p->len = 0;
+    p->ended = false;
+    p->fd = dial(t, t->port[0]);
+    noise_start(&hs, NOISE_IK, true, MSG_PROLOGUE, sizeof(MSG_PROLOGUE) - 1, &p->key,
+                t->key.public);
+    body[0] = HELLO_CONTROL;
+    int len = noise_write(&hs, &rng, NULL, 0, body + 1, sizeof(body) - 1);
+    write_frame(p->fd, body, (size_t)len + 1);
+    size_t answer = read_frame(p, body);
+    assert_int_equal(noise_read(&hs, body, answer, none, sizeof(none)), 0);
+    assert_int_equal(noise_split(&hs, &p->send, &p->receive, NULL), 0);
+}
+
+static void say_register(struct peer_script *p, const char *name, const char *invite,
+                         uint16_t flags)
+{
+    struct msg m = {.type = MSG_REGISTER};
+    struct sockaddr_in sa;
+    socklen_t len = sizeof(sa);
+    m.register_.version = MSG_VERSION;
+    m.register_.flags = flags;
+    snprintf(m.register_.name, sizeof(m.register_.name), "%s", name);
+    snprintf(m.register_.invite, sizeof(m.register_.invite), "%s", invite);
+    getsockname(p->fd, (struct sockaddr *)&sa, &len);
+    m.register_.locals.count = 1;
+    endpoint_from_sockaddr((struct sockaddr *)&sa, &m.register_.locals.at[0]);
+    say(p, &m);
+}
+
+static struct peer_script *peer_new(void)
+{
+    struct rng rng = rng_system();
+    struct peer_script *p = calloc(1, sizeof(*p));
+    key_generate(&rng, &p->key);
+    return p;
+}
+
+static void peer_end(struct peer_script *p)
+{
+    close(p->fd);
+    free(p);
+}
+
+/* A registered peer. */
+static struct peer_script *join(struct daemon *t, const char *name, uint16_t flags)
+{
+    struct peer_script *p = peer_new();
+    struct msg m;
+    open_channel(t, p);
+    say_register(p, name, "", flags);
+    hear(p, MSG_REGISTERED, &m);
+    assert_string_equal(m.registered_.name, name);
+    return p;
+}
+
+static void expect_bye(struct peer_script *p, enum reason reason)
+{
+    struct msg m;
+    hear(p, MSG_BYE, &m);
+    assert_int_equal(m.bye_.reason, reason);
+    hear_end(p);
+}
+
+static struct endpoint bound(uint16_t port)
+{
+    struct endpoint e;
+    endpoint_parse("127.0.0.1", port, &e);
+    return e;
+}
+
+static void say_connect(struct peer_script *p, const char *peer, uint32_t request,
+                        const uint8_t *pinned)
+{
+    struct msg m = {.type = MSG_CONNECT};
+    m.connect_.request = request;
+    snprintf(m.connect_.peer, sizeof(m.connect_.peer), "%s", peer);
+    if (pinned)
+        memcpy(m.connect_.pinned, pinned, KEY_SIZE);
+    m.connect_.budget = 64;
+    m.connect_.locals.count = 1;
+    m.connect_.locals.at[0] = bound(40001);
+    say(p, &m);
+}
+
+static void expect_outcome(struct peer_script *p, uint32_t request, enum reason reason)
+{
+    struct msg m;
+    hear(p, MSG_OUTCOME, &m);
+    assert_int_equal(m.outcome_.request, request);
+    assert_string_equal(reason_name(m.outcome_.reason), reason_name(reason));
+}
+
+/* ---- registration ---- */
+
+static void test_names_belong_to_keys(void **state)
+{
+    struct daemon *t = *state;
+    struct peer_script *a = join(t, "home", 0), *b = peer_new(), *again = peer_new();
+    open_channel(t, b);
+    say_register(b, "Home", "", 0); /* names know no case */
+    expect_bye(b, REASON_NAME_TAKEN);
+    again->key = a->key; /* the same key, on a second channel */
+    struct msg m;
+    open_channel(t, again);
+    say_register(again, "home", "", 0);
+    hear(again, MSG_REGISTERED, &m);
+    assert_true(endpoint_is_loopback(&m.registered_.observed));
+    peer_end(a);
+    peer_end(b);
+    peer_end(again);
+}
+
+static void test_refused_registrations(void **state)
+{
+    struct daemon *t = *state;
+    struct peer_script *p = peer_new();
+    struct msg m = {.type = MSG_REGISTER};
+    open_channel(t, p);
+    m.register_.version = MSG_VERSION + 1;
+    say(p, &m);
+    expect_bye(p, REASON_VERSION);
+    close(p->fd);
+    open_channel(t, p);
+    say_register(p, "no name!", "", 0);
+    expect_bye(p, REASON_PROTOCOL);
+    peer_end(p);
+}
+
+static void test_newest_listener_counts(void **state)
+{
+    struct daemon *t = *state;
+    struct peer_script *first = join(t, "twice", REGISTER_LISTEN), *second = peer_new();
+    struct msg m;
+    second->key = first->key;
+    open_channel(t, second);
+    say_register(second, "twice", "", REGISTER_LISTEN);
+    hear(second, MSG_REGISTERED, &m);
+    expect_bye(first, REASON_REPLACED);
+    /* Its going must not take the new one with it. */
+    struct peer_script *c = join(t, "caller", 0);
+    say_connect(c, "twice", 1, NULL);
+    hear(second, MSG_INVITE, &m);
+    peer_end(first);
+    peer_end(second);
+    peer_end(c);
+}
+
+static void test_invites(void **state)
+{
+    struct daemon t;
+    struct msg m;
+    char url[512], err[128];
+    (void)state;
+    start(&t, "invite");
+    struct peer_script *a = peer_new(), *b = peer_new();
+    open_channel(&t, a);
+    say_register(a, "", "", 0);
+    expect_bye(a, REASON_NOT_REGISTERED);
+    close(a->fd);
+    open_channel(&t, a);
+    say_register(a, "", "never-made", 0);
+    expect_bye(a, REASON_INVITE);
+    close(a->fd);
+    assert_int_equal(dispatch_invite(&t.d, "office", 3600, url, sizeof(url), err, sizeof(err)), 0);
+    const char *token = strchr(url, '#') + 1;
+    open_channel(&t, a);
+    say_register(a, "something-else", token, 0); /* the operator's name goes before the peer's */
+    hear(a, MSG_REGISTERED, &m);
+    assert_string_equal(m.registered_.name, "office");
+    open_channel(&t, b);
+    say_register(b, "", token, 0); /* one time is one time */
+    expect_bye(b, REASON_INVITE);
+    close(a->fd);
+    open_channel(&t, a); /* and once is enough */
+    say_register(a, "", "", 0);
+    hear(a, MSG_REGISTERED, &m);
+    peer_end(a);
+    peer_end(b);
+    stop(&t);
+}
+
+/* ---- bad manners ---- */
+
+static void test_unknown_and_misplaced_messages(void **state)
+{
+    struct daemon *t = *state;
+    struct peer_script *p = join(t, "odd", 0);
+    struct msg m = {.type = MSG_REGISTERED};
+    say(p, &m); /* a server's word, not a peer's */
+    hear(p, MSG_ERROR, &m);
+    m = (struct msg){.type = MSG_ERROR};
+    say(p, &m); /* must not be answered, or it would never end */
+    uint8_t body[64] = {200};
+    int len = noise_seal(&p->send, body, 3, body);
+    write_frame(p->fd, body, (size_t)len);
+    hear(p, MSG_ERROR, &m);
+    assert_non_null(strstr(m.error_.text, "200"));
+    m = (struct msg){.type = MSG_REGISTER}; /* twice */
+    say(p, &m);
+    hear(p, MSG_ERROR, &m);
+    peer_end(p);
+}
+
+static void test_forged_frames(void **state)
+{
+    struct daemon *t = *state;
+    struct peer_script *p = join(t, "forger", 0);
+    uint8_t body[64] = {0};
+    uint64_t before = t->net.stats.closed[NET_CLOSED_FORGED];
+    write_frame(p->fd, body, sizeof(body));
+    hear_end(p);
+    assert_int_equal(t->net.stats.closed[NET_CLOSED_FORGED], before + 1);
+    peer_end(p);
+}
+
+/* Every connection that was accepted is counted under one reason when it ends. */
+static void test_closings_add_up(void **state)
+{
+    struct daemon *t = *state;
+    static const char *const hellos[] = {
+        "", "\0", "GET / HTTP/1.1\r\n\r\n", "\0\1\1", "\0\1\2", "\0\5\1abcd", "\xff\xff"};
+    static const size_t sizes[] = {0, 1, 18, 3, 3, 7, 2};
+    for (unsigned port = 0; port < 3; port++)
+        for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+            int fd = dial(t, t->port[port]);
+            assert_true(send(fd, hellos[i], sizes[i], MSG_NOSIGNAL) >= 0);
+            turn(t);
+            close(fd);
+        }
+    const tick until = loop_clock() + PATIENCE_S * TICK_S;
+    while (t->net.conns.used && loop_clock() < until)
+        turn(t);
+    uint64_t closed = 0;
+    for (unsigned i = 0; i < NET_CLOSED_COUNT; i++)
+        closed += t->net.stats.closed[i];
+    assert_int_equal(closed, t->net.stats.accepted);
+}
+
+/* ---- observations ---- */
+
+static void survey_of(struct peer_script *p, struct msg *survey)
+{
+    do {
+        hear_any(p, survey);
+        if (survey->type == MSG_SYNC)
+            answer_sync(p, survey);
+    } while (survey->type != MSG_SURVEY);
+}
+
+/* Sends OBSERVE for one step; returns whether it was answered, in *answer. */
+static bool observe(struct daemon *t, const struct msg_survey *survey, uint8_t step,
+                    const uint8_t *secret, uint16_t port, struct msg *answer)
+{
+    struct peer_script raw = {.daemon = t};
+    struct msg m = {.type = MSG_OBSERVE};
+    uint8_t body[FRAME_BODY_MAX];
+    memcpy(m.observe_.token, survey->token, MSG_ID_SIZE);
+    m.observe_.step = step;
+    m.observe_.local = bound(1);
+    msg_tag(&m, secret);
+    body[0] = HELLO_OBSERVATION;
+    int len = msg_encode(&m, body + 1, sizeof(body) - 1);
+    raw.fd = dial(t, port);
+    write_frame(raw.fd, body, (size_t)len + 1);
+    size_t got = read_frame(&raw, body);
+    close(raw.fd);
+    return got && msg_decode(body, got, answer) == 0 && answer->type == MSG_OBSERVED;
+}
+
+static void test_observations_are_authenticated(void **state)
+{
+    struct daemon *t = *state;
+    struct peer_script *p = peer_new();
+    struct msg survey, answer;
+    uint8_t wrong[MSG_SECRET_SIZE] = {1};
+    nat_find(&t->d.table, &(struct endpoint){.family = 4, .address = {127, 0, 0, 1}}, true)
+        ->profile.learnt = TICK_NEVER;
+    open_channel(t, p);
+    say_register(p, "", "", 0);
+    survey_of(p, &survey);
+    const struct msg_survey *s = &survey.survey_;
+    assert_true(s->steps.count >= 3);
+    uint16_t port = s->steps.at[0].server.port;
+    assert_false(observe(t, s, 0, wrong, port, &answer));                  /* a forged tag */
+    assert_false(observe(t, s, s->steps.count, s->secret, port, &answer)); /* no such step */
+    uint16_t elsewhere = port == t->port[0] ? t->port[1] : t->port[0];
+    assert_false(observe(t, s, 0, s->secret, elsewhere, &answer)); /* another step's port */
+    assert_true(observe(t, s, 0, s->secret, port, &answer));
+    assert_int_equal(msg_tag_verify(&answer, s->secret), 0);
+    assert_true(endpoint_is_loopback(&answer.observed_.observed));
+    assert_false(observe(t, s, 0, s->secret, port, &answer)); /* once */
+    peer_end(p);
+}
+
+/* ---- sessions ---- */
+
+static void test_requests_that_come_to_nothing(void **state)
+{
+    struct daemon *t = *state;
+    struct peer_script *a = join(t, "asker", 0), *b = join(t, "deaf", 0);
+    uint8_t other[KEY_SIZE] = {9};
+    char own[KEY_TEXT_SIZE];
+    say_connect(a, "nobody", 1, NULL);
+    expect_outcome(a, 1, REASON_PEER_UNKNOWN);
+    say_connect(a, "deaf", 2, NULL); /* it is here, but does not listen */
+    expect_outcome(a, 2, REASON_PEER_OFFLINE);
+    say_connect(a, key_format(a->key.public, own), 3, NULL);
+    expect_outcome(a, 3, REASON_SELF);
+    say_connect(a, "deaf", 4, other);
+    expect_outcome(a, 4, REASON_PEER_KEY);
+    peer_end(a);
+    peer_end(b);
+}
+
+static void test_declined(void **state)
+{
+    struct daemon *t = *state;
+    struct peer_script *a = join(t, "asking", 0), *b = join(t, "shy", REGISTER_LISTEN);
+    struct msg m;
+    say_connect(a, "SHY", 7, NULL);
+    hear(b, MSG_INVITE, &m);
+    assert_memory_equal(m.invite_.peer, a->key.public, KEY_SIZE);
+    assert_string_equal(m.invite_.name, "asking");
+    struct msg no = {.type = MSG_REJECT};
+    memcpy(no.reject_.session, m.invite_.session, MSG_ID_SIZE);
+    no.reject_.reason = REASON_OK; /* a lie changes nothing */
+    snprintf(no.reject_.text, sizeof(no.reject_.text), "not today");
+    say(b, &no);
+    hear(a, MSG_OUTCOME, &m);
+    assert_int_equal(m.outcome_.reason, REASON_DECLINED);
+    assert_string_equal(m.outcome_.text, "not today");
+    struct nat_summary nothing = {0};
+    assert_memory_equal(&m.outcome_.remote_nat, &nothing,
+                        sizeof(nothing)); /* nor is anything told of the decliner */
+    peer_end(a);
+    peer_end(b);
+}
+
+/* Everything that a peer outside the session can say about it is as if it had not been said. */
+static void say_as_stranger(struct peer_script *c, const uint8_t id[MSG_ID_SIZE])
+{
+    struct msg m = {.type = MSG_ACCEPT};
+    memcpy(m.accept_.session, id, MSG_ID_SIZE);
+    m.accept_.locals.count = 1;
+    m.accept_.locals.at[0] = bound(6666);
+    say(c, &m);
+    m = (struct msg){.type = MSG_REJECT};
+    memcpy(m.reject_.session, id, MSG_ID_SIZE);
+    say(c, &m);
+    m = (struct msg){.type = MSG_RESULT};
+    memcpy(m.result_.session, id, MSG_ID_SIZE);
+    m.result_.round = 1;
+    say(c, &m);
+    m = (struct msg){.type = MSG_CANCEL};
+    memcpy(m.cancel_.session, id, MSG_ID_SIZE);
+    say(c, &m);
+    /* An answer to something else shows that all of the above has been handled. */
+    say_connect(c, "nobody", 99, NULL);
+    expect_outcome(c, 99, REASON_PEER_UNKNOWN);
+}
+
+static void accept_invite(struct peer_script *b, const struct msg *invite)
+{
+    struct msg m = {.type = MSG_ACCEPT};
+    memcpy(m.accept_.session, invite->invite_.session, MSG_ID_SIZE);
+    m.accept_.budget = 64;
+    m.accept_.locals.count = 1;
+    m.accept_.locals.at[0] = bound(40002);
+    say(b, &m);
+}
+
+/* SYNs go where the server saw the other one, and nowhere else, whatever it said its address was.
+ */
+static void check_punch(const struct peer_script *other, const struct msg *m, uint16_t other_port)
+{
+    const struct msg_punch *p = &m->punch_;
+    assert_memory_equal(p->peer, other->key.public, KEY_SIZE);
+    assert_true(p->volleys.count >= 1);
+    for (unsigned i = 0; i < p->volleys.count; i++) {
+        assert_true(endpoint_is_loopback(&p->volleys.at[i].remote));
+        assert_int_equal(p->volleys.at[i].remote.port, other_port);
+    }
+    assert_true(p->chance > 0);
+}
+
+static void say_result(struct peer_script *p, const struct msg *punch, enum reason reason,
+                       uint16_t remote)
+{
+    struct msg m = {.type = MSG_RESULT};
+    memcpy(m.result_.session, punch->punch_.session, MSG_ID_SIZE);
+    m.result_.round = punch->punch_.round;
+    m.result_.reason = (uint8_t)reason;
+    m.result_.syns = 1;
+    m.result_.remote = bound(remote);
+    say(p, &m);
+}
+
+static void learn_loopback(struct daemon *t)
+{
+    struct endpoint e = bound(1);
+    struct nat *n = nat_find(&t->d.table, &e, true);
+    n->profile.nat.mapping = NAT_MAPPING_NONE;
+    n->profile.nat.allocation = NAT_PRESERVE;
+    n->profile.nat.confidence = 98;
+    n->profile.nat.samples = 8;
+    n->profile.learnt = t->loop.now;
+    profile_learn_refusal(&n->profile, NAT_RST, t->loop.now);
+}
+
+static void test_session_to_the_end(void **state)
+{
+    struct daemon *t = *state;
+    struct msg invite, to_a, to_b;
+    learn_loopback(t);
+    struct peer_script *a = join(t, "a", 0), *b = join(t, "b", REGISTER_LISTEN),
+                       *c = join(t, "c", REGISTER_LISTEN);
+    uint64_t ok = t->d.stats.sessions_ok;
+
+    say_connect(a, "b", 5, NULL);
+    hear(b, MSG_INVITE, &invite);
+    say_as_stranger(c, invite.invite_.session);
+    accept_invite(b, &invite);
+    /* Both channels' clock exchanges go on while the plan is made. */
+    hear(a, MSG_PUNCH, &to_a);
+    hear(b, MSG_PUNCH, &to_b);
+    assert_int_equal(to_a.punch_.request, 5);
+    assert_int_equal(to_a.punch_.role, ROLE_REQUESTER);
+    assert_int_equal(to_b.punch_.role, ROLE_TARGET);
+    check_punch(b, &to_a, 40002);
+    check_punch(a, &to_b, 40001);
+    say_as_stranger(c, invite.invite_.session);
+    say_result(a, &to_a, REASON_OK, 40002);
+    say_result(b, &to_b, REASON_OK, 40001);
+    expect_outcome(a, 5, REASON_OK);
+    expect_outcome(b, 0, REASON_OK);
+    assert_int_equal(t->d.stats.sessions_ok, ok + 1);
+    assert_int_equal(t->d.sessions.used, 0);
+    peer_end(a);
+    peer_end(b);
+    peer_end(c);
+}
+
+static void test_a_side_that_goes(void **state)
+{
+    struct daemon *t = *state;
+    struct msg m;
+    struct peer_script *a = join(t, "staying", 0), *b = join(t, "going", REGISTER_LISTEN);
+    say_connect(a, "going", 1, NULL);
+    hear(b, MSG_INVITE, &m);
+    peer_end(b);
+    expect_outcome(a, 1, REASON_PEER_LOST);
+    assert_int_equal(t->d.sessions.used, 0);
+    struct peer_script *c = join(t, "target", REGISTER_LISTEN);
+    say_connect(a, "target", 2, NULL);
+    hear(c, MSG_INVITE, &m);
+    m = (struct msg){.type = MSG_CANCEL};
+    m.cancel_.request = 2; /* by its own number: it has not been told another */
+    say(a, &m);
+    expect_outcome(a, 2, REASON_CANCELLED);
+    expect_outcome(c, 0, REASON_CANCELLED);
+    peer_end(a);
+    peer_end(c);
+}
+
+/* ---- */
+
+static int setup(void **state)
+{
+    static struct daemon t;
+    start(&t, "open");
+    *state = &t;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    stop(*state);
+    return 0;
+}
+
+int main(void)
+{
+#define WITH_DAEMON(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_DAEMON(test_names_belong_to_keys),
+        WITH_DAEMON(test_refused_registrations),
+        WITH_DAEMON(test_newest_listener_counts),
+        cmocka_unit_test(test_invites),
+        WITH_DAEMON(test_unknown_and_misplaced_messages),
+        WITH_DAEMON(test_forged_frames),
+        WITH_DAEMON(test_closings_add_up),
+        WITH_DAEMON(test_observations_are_authenticated),
+        WITH_DAEMON(test_requests_that_come_to_nothing),
+        WITH_DAEMON(test_declined),
+        WITH_DAEMON(test_session_to_the_end),
+        WITH_DAEMON(test_a_side_that_goes),
+    };
+    if (sodium_init() < 0)
+        return 1;
+    log_open(LOG_LEVEL_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
