@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: ISC
+# Data flows one way, and no include points against it:
+#   net -> session -> predict -> plan -> schedule; dispatch sees them all; nobody but main includes dispatch.
+# proto/ depends on nothing else here; the client stub and the server know nothing of each other; pure files do no I/O.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+shopt -s failglob # a pattern that finds nothing is a mistake in this script
+bad=0
+
+complain() {
+    printf 'not ok - %s\n' "$1"
+    bad=1
+}
+
+# The project's own headers that a file includes, without folders.
+included() {
+    sed -n 's/^#include "\(.*\)"$/\1/p' "$1"
+}
+
+# Which stage a server file belongs to; nothing for what every stage may use.
+stage() {
+    case ${1##*/} in
+    net.* | net_*) echo net ;;
+    session.*) echo session ;;
+    survey.*) echo survey ;;
+    predict*) echo predict ;;
+    plan.* | plan_*) echo plan ;;
+    schedule*) echo schedule ;;
+    store*) echo store ;;
+    admin*) echo admin ;;
+    peer_table.*) echo table ;;
+    dispatch*) echo dispatch ;;
+    esac
+}
+
+# What a stage may include of others: the stages to its left whose values it takes.
+allowed() {
+    case $1 in
+    net | session | predict) echo "" ;;
+    survey) echo "predict" ;;
+    plan) echo "survey predict" ;;
+    schedule) echo "" ;;
+    store) echo "predict" ;;
+    table) echo "net predict schedule store" ;;
+    admin) echo "predict store" ;;
+    dispatch) echo "net session survey predict plan schedule store admin table" ;;
+    esac
+}
+
+check_stages() {
+    local file own other
+    for file in server/*.c server/*.h; do
+        own=$(stage "$file")
+        [ -n "$own" ] || continue
+        for header in $(included "$file"); do
+            other=$(stage "$header")
+            [ -n "$other" ] && [ "$other" != "$own" ] || continue
+            case " $(allowed "$own") " in
+            *" $other "*) ;;
+            *) complain "$file ($own) includes $header ($other)" ;;
+            esac
+        done
+    done
+}
+
+check_folders() {
+    local file
+    for file in proto/*.c proto/*.h; do
+        included "$file" | grep -Eq '(^|/)(server|client-stub)/' && complain "$file looks out of proto/"
+    done
+    for file in server/*.c server/*.h; do
+        included "$file" | grep -q 'client-stub/' && complain "$file includes from the client stub"
+    done
+    for file in client-stub/*.c client-stub/*.h; do
+        included "$file" | grep -q 'server/' && complain "$file includes from the server"
+    done
+}
+
+# Pure files touch no socket, clock, random source or file: time and randomness are arguments.
+check_pure() {
+    local file
+    for file in proto/{endpoint,wire,nat,reason,frame,key,noise,msg,msg_kind}.c \
+        server/{slab,lookup,net_limit,peer_table,session,survey,plan,plan_*,predict*,schedule*}.c; do
+        [ -e "$file" ] || continue
+        grep -Eq '\b(clock_gettime|time|gettimeofday|rand|random|socket|connect|send|recv|open|fopen|getrandom|randombytes_buf|loop_clock|stamp_now)\(' "$file" &&
+            complain "$file is to be pure, and is not"
+        grep -Eq '^#include <(ev\.h|sqlite3\.h|pthread\.h|time\.h|unistd\.h|jansson\.h)>' "$file" &&
+            complain "$file is to be pure, and includes I/O"
+    done
+}
+
+check_stages
+check_folders
+check_pure
+[ "$bad" = 0 ] && echo "ok - no include points the wrong way"
+exit "$bad"

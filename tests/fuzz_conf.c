@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/* SPDX-FileCopyrightText: The tryst authors */
+
+/* A configuration file. What is accepted must print as a file that is accepted, and mean the same.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/conf.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static char *print(const struct conf *c)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    if (!out)
+        abort();
+    conf_print(out, c);
+    (void)fclose(out);
+    return text;
+}
+
+static void check_print(const struct conf *c)
+{
+    char err[512], *text = print(c), *again;
+    struct conf back;
+
+    conf_init_defaults(&back);
+    if (conf_parse("printed", text, strlen(text), &back, err, sizeof(err))) {
+        (void)fprintf(stderr, "%s\n%s", err, text);
+        abort();
+    }
+    again = print(&back);
+    if (strcmp(text, again) != 0)
+        abort();
+    free(text);
+    free(again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct conf c;
+    char err[512] = "";
+
+    conf_init_defaults(&c);
+    if (conf_parse("fuzz", (const char *)data, size, &c, err, sizeof(err)) == 0)
+        check_print(&c);
+    else if (strncmp(err, "fuzz:", 5) != 0)
+        abort();
+    return 0;
+}

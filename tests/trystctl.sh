@@ -1,0 +1,236 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: ISC
+# SPDX-FileCopyrightText: The tryst authors
+#
+# trystctl against a real daemon on the loopback: what it prints where, and how it ends.
+set -u
+export LC_ALL=C
+: "${abs_top_srcdir:=$(cd "$(dirname "$0")/.." && pwd)}"
+: "${abs_top_builddir:=$abs_top_srcdir/build}"
+: "${TRYST:=$abs_top_builddir/tryst}" "${TRYSTD:=$abs_top_builddir/trystd}"
+: "${TRYSTCTL:=$abs_top_builddir/trystctl}"
+unset COLUMNS NO_COLOR TERM TRYST_SERVER
+TMP=$(mktemp -d) || exit 1
+socket=$TMP/admin.sock
+daemon='' listener=''
+
+stop() {
+    [ -z "$listener" ] || kill "$listener" 2>/dev/null
+    [ -z "$daemon" ] || kill "$daemon" 2>/dev/null
+    wait
+    rm -rf "$TMP"
+}
+trap stop EXIT
+
+fail() {
+    echo "not ok - $*"
+    for file in out err log; do
+        [ ! -e "$TMP/$file" ] || tail -n 20 "$TMP/$file" | sed "s/^/$file: /"
+    done
+    exit 1
+}
+
+check() {
+    local what=$1
+    shift
+    "$@" || fail "$what (failed: $*)"
+    echo "ok - $what"
+}
+
+# run STATUS ARGUMENT...
+run() {
+    local wanted=$1 status=0
+    shift
+    "$TRYSTCTL" --admin-socket "$socket" "$@" >"$TMP/out" 2>"$TMP/err" </dev/null || status=$?
+    [ $status -eq "$wanted" ] || fail "trystctl $*: status $status, not $wanted"
+    [ $status -eq 0 ] || [ -s "$TMP/err" ] || [ -s "$TMP/out" ] || fail "trystctl $*: not a word"
+}
+
+# complains STATUS REGEXP ARGUMENT...
+complains() {
+    local status=$1 text=$2
+    shift 2
+    run "$status" "$@"
+    grep -qE -e "$text" "$TMP/err" || fail "trystctl $*: no word of '$text'"
+    echo "ok - trystctl $*: $text"
+}
+
+# says REGEXP ARGUMENT...
+says() {
+    local text=$1
+    shift
+    run 0 "$@"
+    grep -qE -e "$text" "$TMP/out" || fail "trystctl $*: no word of '$text'"
+    echo "ok - trystctl $*: $text"
+}
+
+# terminal COLUMNS ARGUMENT...: as a person sees it
+terminal() {
+    local columns=$1
+    shift
+    COLUMNS=$columns TERM=xterm script -qec "'$TRYSTCTL' --admin-socket '$socket' $*" /dev/null |
+        tr -d '\r' >"$TMP/out"
+}
+
+widest() {
+    sed 's/\x1b\[[0-9]*m//g' "$TMP/out" |
+        awk '{ if (length($0) > n) n = length($0) } END { print n + 0 }'
+}
+
+# ---- without a daemon ----
+
+complains 1 "which command"
+complains 1 "did you mean 'status'" statsu
+complains 1 "did you mean 'sessions'" sesions
+complains 1 "unknown command" frobnicate
+complains 1 "did you mean --failed" sessions --fialed
+complains 1 "one word too many" peers a b
+complains 1 "number from 1" sessions --limit none
+complains 1 "needs" session
+complains 1 "no option" --jsn status
+complains 2 "systemctl start trystd" status
+says "^usage: trystctl" --help
+says "^  --since" sessions --help
+says "^trystctl [0-9]" --version
+: >"$socket"
+complains 2 "$socket" status
+rm -f "$socket"
+
+# ---- with one ----
+
+start() {
+    local try base
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        base=$((20000 + (RANDOM + $$ + try * 97) % 30000))
+        "$TRYSTD" --state-dir "$TMP/state" --admin-socket "$socket" --listen 127.0.0.1 \
+            --port $base --port $((base + 1)) --port $((base + 2)) --public-host 127.0.0.1 \
+            --registration open 2>"$TMP/log" &
+        daemon=$!
+        while kill -0 $daemon 2>/dev/null; do
+            ! "$TRYSTCTL" --admin-socket "$socket" status >/dev/null 2>&1 || return 0
+            sleep 0.05
+        done
+    done
+    daemon=
+    fail "trystd does not start"
+}
+start
+
+says "^warning +registration is open" status
+says "^peers +0 connected" status
+says '^\{"schema":1,"ok":true,' --json status
+says '^\{"schema":1,"ok":true,' status --json
+check "an answer is one line" test "$(wc -l <"$TMP/out")" -eq 1
+says "^tryst://[A-Za-z0-9_=-]*@127.0.0.1:[0-9]+$" url
+run 0 peers
+check "an empty list prints nothing into a pipe" test ! -s "$TMP/out"
+complains 3 "no peer is known" peers nobody
+run 3 --json peers nobody
+check "an error, too, is JSON" grep -q '^{"schema":1,"ok":false,"error":' "$TMP/out"
+complains 3 "no session" session abcd
+complains 3 "nothing is known" nats 192.0.2.1
+complains 3 "no length of time" invite --ttl soon
+complains 3 "is no level" log-level loud
+says "^debug$" log-level debug
+says "^info$" log-level info
+says "^tryst://.*" invite --name guest --ttl 1h
+token=$(sed 's/.*#//' "$TMP/out")
+check "the invite's token is not logged" test "$(grep -cF -e "$token" "$TMP/log")" -eq 0
+key=$(printf 'trystctl-test-key-of-32-bytes-ok' | base64)
+run 0 allow "$key"
+run 0 deny "$key"
+complains 3 "key" allow x/y
+
+# A reader that has seen enough is no error, a full disk is one.
+check "a closed pipe" bash -c "'$TRYSTCTL' --admin-socket '$socket' --help | head -n 1 >/dev/null"
+if [ -w /dev/full ]; then
+    "$TRYSTCTL" --admin-socket "$socket" status >/dev/full 2>/dev/null
+    check "a full disk is told by the exit status" test $? -ne 0
+fi
+
+# ---- with sessions ----
+
+export TRYST_HOME=$TMP/a
+url=$("$TRYSTCTL" --admin-socket "$socket" url)
+"$TRYST" -q join "$url" || fail "join"
+TRYST_HOME=$TMP/b "$TRYST" -q join "$url" || fail "join"
+"$TRYST" listen --name home --allow "$(TRYST_HOME=$TMP/b "$TRYST" id)" --exec cat >/dev/null 2>&1 &
+listener=$!
+for ((i = 0; i < 200; i++)); do
+    ! "$TRYSTCTL" --admin-socket "$socket" peers home 2>/dev/null | grep -q yes || break
+    sleep 0.05
+done
+answer=$(echo hello | TRYST_HOME=$TMP/b timeout 60 "$TRYST" -q connect home)
+check "two peers meet" test "$answer" = hello
+TRYST_HOME=$TMP/b timeout 60 "$TRYST" -q connect nobody 2>/dev/null
+
+says "^home  [A-Za-z0-9+/]{43}= +127.0.0.1:" peers
+says "^home " peers --all
+for ((i = 0; i < 100; i++)); do
+    says "ID +STARTED" sessions >/dev/null
+    ! grep -q connected "$TMP/out" || break
+    sleep 0.05
+done
+says "^[0-9a-f]{32} +20[0-9-]+T[0-9:.]+Z .* home +connected +IPv4" sessions
+id=$(awk '/connected/ { print $1; exit }' "$TMP/out")
+says "Session $id" session "${id:0:10}"
+for text in "asked for home" "They connected after" "The requester" "no NAT" \
+    "Round 1, stated chance" "punch time was" "What happened"; do
+    check "the story says: $text" grep -qF "$text" "$TMP/out"
+done
+says '"plan":\{"rounds":\[\{"round":1,' --json session "$id"
+says "^NAT 127.0.0.1" nats 127.0.0.1
+says "connected" sessions --since 1h --peer home --limit 5
+run 0 sessions --until 2020-01-01
+check "no sessions before there were any" test ! -s "$TMP/out"
+run 0 sessions --active
+
+if command -v script >/dev/null; then
+    terminal 60 sessions
+    check "a table fits 60 columns" test "$(widest)" -le 60
+    check "ids are short on a terminal" grep -q "${id:0:8}  " "$TMP/out"
+    check "times are relative on a terminal" grep -qE "just now|[0-9]+ s ago" "$TMP/out"
+    check "and it has colours" grep -q $'\x1b\[32mconnected' "$TMP/out"
+    terminal 60 peers
+    check "so do the peers" test "$(widest)" -le 60
+    terminal 60 nats 127.0.0.1
+    check "and a history" test "$(widest)" -le 75 # the plot is as wide as the ring
+    terminal 60 session "$id"
+    check "the story fits 60 columns" test "$(widest)" -le 60
+    NO_COLOR=1 terminal 100 sessions
+    check "no colours with NO_COLOR" test "$(grep -c $'\x1b' "$TMP/out")" -eq 0
+fi
+
+# ---- completion ----
+
+# completed WORD...: what bash offers for the last word
+completed() {
+    (
+        # shellcheck source-path=SCRIPTDIR source=../server/trystctl.bash
+        . "$abs_top_srcdir/server/trystctl.bash"
+        COMP_WORDS=("$TRYSTCTL" --admin-socket "$socket" "$@")
+        COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        _trystctl
+        echo "${COMPREPLY[*]}"
+    )
+}
+check "commands are completed" test "$(completed sess)" = "sessions session"
+check "options are completed" test "$(completed sessions --fa)" = "--failed"
+check "peers are completed" test "$(completed kick h)" = "home"
+check "peers are completed for --peer" test "$(completed sessions --peer h)" = "home"
+check "sessions are completed" test "$(completed session "${id:0:4}")" = "$id"
+check "levels are completed" test "$(completed log-level w)" = "warning"
+
+# ---- by hand ----
+
+if command -v socat >/dev/null; then
+    check "words by hand" bash -c "echo 'peers --limit 1' | socat - 'UNIX-CONNECT:$socket' |
+        grep -q '^{\"schema\":1,\"ok\":true,\"peers\":\[{'"
+fi
+
+kill "$daemon"
+wait "$daemon"
+check "the daemon ends with status 0" test $? -eq 0
+daemon=
+check "and takes its socket away" test ! -e "$socket"
+complains 2 "no trystd answers" status
