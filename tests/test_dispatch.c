@@ -108,13 +108,15 @@ static void stop(struct daemon *t)
     char path[sizeof(t->dir) + 1 + NAME_MAX + 1];
     dispatch_close(&t->d);
     loop_close(&t->loop);
-    DIR *dir = opendir(t->dir);
-    assert_non_null(dir);
-    for (const struct dirent *e = readdir(dir); e; e = readdir(dir)) {
-        snprintf(path, sizeof(path), "%s/%s", t->dir, e->d_name);
+    struct dirent **found;
+    int count = scandir(t->dir, &found, NULL, NULL);
+    assert_true(count >= 0);
+    while (count-- > 0) {
+        snprintf(path, sizeof(path), "%s/%s", t->dir, found[count]->d_name);
         unlink(path); /* "." and ".." stay */
+        free(found[count]);
     }
-    closedir(dir);
+    free(found);
     assert_int_equal(rmdir(t->dir), 0);
 }
 
