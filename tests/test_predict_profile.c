@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "nat_model.h"
+#include "server/predict.h"
 #include "server/predict_block.h"
 #include "server/predict_counter.h"
 
@@ -274,8 +275,7 @@ static void missed(struct profile *p, tick now)
 
 static void met(struct profile *p, uint16_t port, tick now)
 {
-    const struct outcome o = {
-        .peer = PEER, .other = OTHER, .met = true, .port = port, .chance = 1};
+    const struct outcome o = {.peer = PEER, .other = OTHER, .met = true, .port = port, .chance = 1};
 
     profile_learn_outcome(p, &o, now);
 }
@@ -537,6 +537,226 @@ static void test_drift(void **state)
     }
 }
 
+/* ---- many rates and deltas ---- */
+
+static struct nat_model counter_model(int32_t delta, double rate, const struct rng *rng)
+{
+    return (struct nat_model){.mapping = NAT_APDM,
+                              .allocation = NAT_COUNTER,
+                              .delta = delta,
+                              .foreign = rate,
+                              .public_address = {.family = 4, .address = {203, 0, 113, 7}},
+                              .rng = rng};
+}
+
+static size_t survey_of(struct nat_model *m, const struct profile *p, uint64_t peer, tick *now,
+                        struct observation obs[MSG_STEPS_MAX])
+{
+    struct survey_servers servers = nat_model_servers(2);
+    struct steps steps = {0};
+    size_t i, n;
+
+    survey_plan(p, &servers, *now, m->rng, &steps);
+    n = nat_model_observe(m, &steps, (uint16_t)(32768 + rng_below(m->rng, 20000)), RTT, now, obs);
+    for (i = 0; i < n; i++)
+        obs[i].peer = peer;
+    return n;
+}
+
+static size_t anchors_of(struct nat_model *m, const struct profile *p, unsigned count,
+                         uint64_t peer, tick *now, struct observation obs[MSG_STEPS_MAX])
+{
+    struct survey_servers servers = nat_model_servers(2);
+    struct steps steps = {0};
+    size_t i, n;
+
+    survey_anchors(p, &servers, 0, count, m->rng, &steps);
+    n = nat_model_observe(m, &steps, (uint16_t)(10000 + rng_below(m->rng, 20000)), RTT, now, obs);
+    for (i = 0; i < n; i++)
+        obs[i].peer = peer;
+    return n;
+}
+
+/*
+ * What one survey makes of a counter: recognised with its delta, or taken for random because it
+ * cannot be predicted; never for something that would be predicted wrong.
+ */
+static void test_rates_and_deltas(void **state)
+{
+    static const double rates[] = {0, 20, 200, 1000, 5000};
+    static const int32_t deltas[] = {1, -1, 2, -2, 3, 8, 64};
+    enum { SEEDS = 200 };
+    size_t r, d;
+
+    (void)state;
+    print_message("recognised of %d, then wrong, at 0, 20, 200, 1000, 5000 foreign/s:\n", SEEDS);
+    for (d = 0; d < sizeof(deltas) / sizeof(deltas[0]); d++) {
+        print_message("delta %+3d:", deltas[d]);
+        for (r = 0; r < sizeof(rates) / sizeof(rates[0]); r++) {
+            unsigned right = 0, wrong = 0;
+            uint64_t seed;
+
+            for (seed = 1; seed <= SEEDS; seed++) {
+                struct rng_seeded seeded;
+                struct rng rng = rng_from_seed(&seeded, seed * 31 + r);
+                struct nat_model m = counter_model(deltas[d], rates[r], &rng);
+                struct observation obs[MSG_STEPS_MAX];
+                tick now = 100 * TICK_S;
+                struct profile p;
+
+                nat_model_start(&m, now);
+                profile_init(&p);
+                profile_learn(&p, obs, survey_of(&m, NULL, 0, &now, obs), now);
+                if (p.nat.allocation == NAT_COUNTER && p.nat.delta == deltas[d])
+                    right++;
+                else if (p.nat.allocation != NAT_RANDOM)
+                    wrong++;
+            }
+            print_message("  %3u %u", right, wrong);
+            assert_true(right >= SEEDS * (rates[r] <= 1000 ? 0.99 : 0.9));
+            assert_true(wrong <= SEEDS * 0.03);
+        }
+        print_message("\n");
+    }
+}
+
+/* ---- counters in narrow ranges, and several of them ---- */
+
+static void test_counter_in_a_block(void **state)
+{
+    static const double rates[] = {0.5, 20};
+    unsigned bounded = 0, r, k;
+    uint64_t seed;
+
+    (void)state;
+    for (r = 0; r < 2; r++) {
+        for (seed = 1; seed <= 20; seed++) {
+            struct rng_seeded seeded;
+            struct rng rng = rng_from_seed(&seeded, seed);
+            struct nat_model m = counter_model(1, rates[r], &rng);
+            struct observation obs[MSG_STEPS_MAX];
+            tick now = 100 * TICK_S;
+            struct profile p;
+
+            m.low = 20480;
+            m.high = 20991;
+            nat_model_start(&m, now);
+            profile_init(&p);
+            profile_learn(&p, obs, survey_of(&m, NULL, 0, &now, obs), now);
+            for (k = 0; k < 200; k++) {
+                now += 13 * TICK_S;
+                profile_learn(&p, obs, anchors_of(&m, &p, 4, 0, &now, obs), now);
+                assert_int_equal(p.nat.allocation, NAT_COUNTER);
+                assert_int_equal(p.nat.delta, 1);
+                assert_true(p.nat.drift <= 3 * 1000 * (uint32_t)(rates[r] + 3));
+            }
+            bounded += p.nat.block_low >= m.low && p.nat.block_low < m.low + 16 &&
+                       p.nat.block_high <= m.high && p.nat.block_high > m.high - 16;
+        }
+    }
+    print_message("bounds of a counter in 512 ports: %u of 40 known to 16 ports\n", bounded);
+    assert_true(bounded >= 32);
+}
+
+/* A turn seen in a burst gives the bounds at once, and the next ports are predicted round it. */
+static void test_counter_turns_in_a_burst(void **state)
+{
+    const uint16_t ports[] = {20989, 20990, 20991, 20480, 20481, 20482};
+    struct observation obs[6];
+    struct predict_input in = {.socket = 9};
+    struct prediction out;
+    struct profile p;
+    uint8_t i;
+
+    (void)state;
+    for (i = 0; i < 6; i++) {
+        struct seen s = {i, (uint16_t)(400 + 7 * i * i % 31), ports[i], 0, 1, 0, i > 0};
+
+        obs[i] = observed(&s, i);
+    }
+    profile_init(&p);
+    profile_learn(&p, obs, 6, 2 * TICK_S);
+    assert_int_equal(p.nat.allocation, NAT_COUNTER);
+    assert_int_equal(p.nat.block_low, 20480);
+    assert_int_equal(p.nat.block_high, 20991);
+    in.profile = &p;
+    in.public_address = obs[0].observed;
+    in.anchors = obs;
+    in.anchor_count = 3; /* up to the last port of the range */
+    in.at = TICK_S;
+    out = predict(&in);
+    assert_int_equal(out.shape, SHAPE_COUNTER);
+    assert_true(prediction_weight(&out, 1, 20480) > 0.5);
+}
+
+/* Each subscriber has a counter of its own, far from the others': no wild drift between them. */
+static void test_counter_per_subscriber(void **state)
+{
+    struct rng_seeded seeded;
+    struct rng rng = rng_from_seed(&seeded, 5);
+    struct nat_model m[2];
+    struct observation obs[MSG_STEPS_MAX];
+    tick now = 100 * TICK_S;
+    struct profile p;
+    unsigned k, i;
+
+    (void)state;
+    profile_init(&p);
+    for (i = 0; i < 2; i++) {
+        m[i] = counter_model(1, 3, &rng);
+        nat_model_start(&m[i], now);
+        profile_learn(&p, obs, survey_of(&m[i], NULL, 10 + i, &now, obs), now);
+    }
+    for (k = 0; k < 40; k++) {
+        struct predict_input in = {.profile = &p, .peer = 10 + k % 2, .at = now + 100 * TICK_MS};
+        struct prediction out;
+
+        now += 2 * TICK_S;
+        profile_learn(&p, obs, anchors_of(&m[k % 2], &p, 2, in.peer, &now, obs), now);
+        assert_int_equal(p.nat.allocation, NAT_COUNTER);
+        in.public_address = obs[0].observed;
+        out = predict(&in); /* even without an anchor: from this peer's own newest mapping */
+        assert_int_equal(out.port, obs[1].observed.port);
+    }
+    print_message("two subscribers' counters, 3/s each: drift %.1f/s\n", p.nat.drift / 1000.0);
+    assert_true(p.nat.drift > 1500 && p.nat.drift < 6000);
+}
+
+/* Mappings alternate between two counters, by a hash of the connection. */
+static void test_counters_in_turn(void **state)
+{
+    unsigned right = 0, wrong = 0;
+    uint64_t seed;
+
+    (void)state;
+    for (seed = 1; seed <= 200; seed++) {
+        struct rng_seeded seeded;
+        struct rng rng = rng_from_seed(&seeded, seed);
+        uint16_t last[2] = {(uint16_t)(5000 + rng_below(&rng, 20000)),
+                            (uint16_t)(35000 + rng_below(&rng, 20000))};
+        struct nat_model m = counter_model(1, 0, &rng);
+        struct observation obs[MSG_STEPS_MAX];
+        tick now = 100 * TICK_S;
+        struct profile p;
+        size_t i, n;
+
+        nat_model_start(&m, now);
+        n = survey_of(&m, NULL, 0, &now, obs);
+        for (i = 0; i < n; i++)
+            obs[i].observed.port = ++last[rng_below(&rng, 2)];
+        profile_init(&p);
+        profile_learn(&p, obs, n, now);
+        if (p.nat.allocation == NAT_COUNTER && p.nat.delta == 1)
+            right++;
+        else if (p.nat.allocation != NAT_RANDOM)
+            wrong++;
+        assert_true(p.nat.drift < 100 * 1000);
+    }
+    print_message("two counters in turn: %u of 200 recognised, %u wrong\n", right, wrong);
+    assert_true(right >= 150);
+    assert_true(wrong <= 10);
+}
+
 /* Whatever is handed in, nothing breaks and what comes out is in range. */
 static void test_any_input(void **state)
 {
@@ -584,12 +804,23 @@ static void test_distance(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),          cmocka_unit_test(test_order_of_arrival),
-        cmocka_unit_test(test_untranslated),  cmocka_unit_test(test_agreement_and_contradiction),
-        cmocka_unit_test(test_small_batches), cmocka_unit_test(test_freshness),
-        cmocka_unit_test(test_outcomes),      cmocka_unit_test(test_one_address),
-        cmocka_unit_test(test_distance),      cmocka_unit_test(test_simulated),
-        cmocka_unit_test(test_drift),         cmocka_unit_test(test_any_input),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_order_of_arrival),
+        cmocka_unit_test(test_untranslated),
+        cmocka_unit_test(test_agreement_and_contradiction),
+        cmocka_unit_test(test_small_batches),
+        cmocka_unit_test(test_freshness),
+        cmocka_unit_test(test_outcomes),
+        cmocka_unit_test(test_one_address),
+        cmocka_unit_test(test_distance),
+        cmocka_unit_test(test_simulated),
+        cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_rates_and_deltas),
+        cmocka_unit_test(test_counter_in_a_block),
+        cmocka_unit_test(test_counter_turns_in_a_burst),
+        cmocka_unit_test(test_counter_per_subscriber),
+        cmocka_unit_test(test_counters_in_turn),
+        cmocka_unit_test(test_any_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
