@@ -26,7 +26,7 @@ struct observation {
     struct endpoint observed; /* the peer's public endpoint */
     struct endpoint local;    /* what the peer says its own endpoint is */
     struct endpoint server;   /* where it arrived */
-    uint64_t peer;            /* tells peers apart (a hash of the key) */
+    uint64_t peer;            /* tells peers apart; not of their own choosing */
     uint16_t socket;          /* the peer's socket number; comparable within one batch only */
     uint8_t step;             /* the order in which the batch's connections were opened */
     bool burst;               /* left back to back with the step before it */
