@@ -289,10 +289,8 @@ static unsigned round_over(struct session_machine *m, const struct session_limit
 static unsigned lost_in_round(struct session_machine *m, const struct session_limits *limits,
                               const struct session_input *in, tick now)
 {
-    struct session_input lost = {.event = SESSION_RESULT,
-                                 .side = in->side,
-                                 .reason = REASON_PEER_LOST,
-                                 .round = m->planned};
+    struct session_input lost = {
+        .event = SESSION_RESULT, .side = in->side, .reason = REASON_PEER_LOST, .round = m->planned};
     /* Nobody is left who could say more. */
     if (has_result(m, REASON_OK) && m->result[in->side] != REASON_OK)
         return end(m, REASON_OK);

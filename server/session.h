@@ -41,9 +41,9 @@ enum session_event {
                          `again` on the next round may be prepared */
     SESSION_NO_PLAN,  /* there is none worth trying (`reason`) */
     SESSION_RESULT,   /* `side` reports how `round` went (`reason`) */
-    SESSION_LOST,   /* `side` has lost its channel */
-    SESSION_CANCEL, /* `side` gives up */
-    SESSION_TIME,   /* the deadline has come */
+    SESSION_LOST,     /* `side` has lost its channel */
+    SESSION_CANCEL,   /* `side` gives up */
+    SESSION_TIME,     /* the deadline has come */
     SESSION_EVENT_COUNT
 };
 
@@ -53,8 +53,8 @@ enum session_effect {
     SESSION_DO_PREPARE = 1, /* ask both sides for the anchors of round `round`; say PREPARED for a
                                side that needs none */
     SESSION_DO_PUNCH = 2,   /* predict, plan, schedule, send; then say PLANNED or NO_PLAN */
-    SESSION_DO_MISSED = 4, /* none of the rounds met: evidence against the profiles */
-    SESSION_DO_END = 8     /* tell both sides `outcome`, record it, forget the session */
+    SESSION_DO_MISSED = 4,  /* none of the rounds met: evidence against the profiles */
+    SESSION_DO_END = 8      /* tell both sides `outcome`, record it, forget the session */
 };
 
 struct session_limits {

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -37,18 +38,37 @@ struct row {
 };
 
 static const struct row rows[] = {
-    {"both silent", {NAT_SILENCE, NAT_SILENCE}, {20, 70}, 80, {80, 80}, {0, 0}},
-    {"both reset", {NAT_RST, NAT_RST}, {20, 70}, 150, {130, 80}, {90, 90}},
-    {"unknown is like reset", {NAT_REFUSAL_UNKNOWN, NAT_RST}, {20, 70}, 150, {130, 80}, {90, 90}},
-    {"both ICMP: fresh ports, no retry", {NAT_ICMP, NAT_ICMP}, {20, 70}, 150, {130, 80}, {0, 0}},
-    {"near one resets: it leads", {NAT_RST, NAT_SILENCE}, {20, 70}, 150, {128, 80}, {0, 90}},
+    {"both silent", {NAT_SILENCE, NAT_SILENCE}, {20, 70}, 80, {80, 80}, {0, 0}, {0, 0}},
+    {"both reset", {NAT_RST, NAT_RST}, {20, 70}, 150, {130, 80}, {90, 90}, {0, 0}},
+    {"unknown is like reset",
+     {NAT_REFUSAL_UNKNOWN, NAT_RST},
+     {20, 70},
+     150,
+     {130, 80},
+     {90, 90},
+     {0, 0}},
+    {"both ICMP: fresh ports, no retry",
+     {NAT_ICMP, NAT_ICMP},
+     {20, 70},
+     150,
+     {130, 80},
+     {0, 0},
+     {0, 0}},
+    {"near one resets: it leads",
+     {NAT_RST, NAT_SILENCE},
+     {20, 70},
+     150,
+     {128, 80},
+     {0, 90},
+     {0, 0}},
     {"far one resets: all wait for its lead",
      {NAT_SILENCE, NAT_RST},
      {20, 70},
      152,
      {132, 80},
-     {90, 0}},
-    {"far one sends ICMP", {NAT_SILENCE, NAT_ICMP}, {20, 70}, 152, {132, 80}, {0, 0}},
+     {90, 0},
+     {0, 0}},
+    {"far one sends ICMP", {NAT_SILENCE, NAT_ICMP}, {20, 70}, 152, {132, 80}, {0, 0}, {0, 0}},
     {"next door", {NAT_RST, NAT_RST}, {0, 1}, 12, {12, 11}, {5, 5}, {0, 0}},
     {"near one refuses simultaneous open: the far one leads",
      {NAT_SILENCE, NAT_SILENCE},
@@ -222,6 +242,7 @@ static void test_order_of_start(void **state)
         struct world w;
         tick skew;
 
+        memset(&w, 0, sizeof(w));
         draw(&w, &rng);
         w.side[0].refusal = w.side[1].refusal = NAT_SILENCE;
         s = schedule_make(w.side, NOW, 5 * MS);

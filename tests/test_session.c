@@ -22,11 +22,13 @@ struct moment {
     int at_ms;
     enum session_event event;
     enum session_side side;
-    enum reason reason;
+    unsigned reason;
     unsigned effects;
     enum session_state state;
-    uint8_t round; /* of a RESULT; 0: the planned one */
 };
+
+/* Of a RESULT, beside its reason: it is about the first round, not the planned one. */
+#define FIRST 0x100u
 
 struct story {
     const char *name;
@@ -93,7 +95,7 @@ static const struct story stories[] = {
       {600, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
       {600, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
       {600, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
-      {601, SESSION_RESULT, R, REASON_MISSED, 0, SESSION_PUNCHING, 1},
+      {601, SESSION_RESULT, R, FIRST | REASON_MISSED, 0, SESSION_PUNCHING},
       {800, SESSION_RESULT, T, REASON_OK, 0, SESSION_PUNCHING},
       {801, SESSION_RESULT, R, REASON_OK, END, SESSION_ENDED}},
      REASON_OK,
@@ -141,9 +143,9 @@ static const struct story stories[] = {
       {560, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
       {560, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
       {900, SESSION_RESULT, R, REASON_REFUSED, PREPARE, SESSION_PREPARING},
-      {1100, SESSION_RESULT, T, REASON_OK, 0, SESSION_PUNCHING, 1},
+      {1100, SESSION_RESULT, T, FIRST | REASON_OK, 0, SESSION_PUNCHING},
       {1110, SESSION_PREPARED, R, 0, 0, SESSION_PUNCHING},
-      {1120, SESSION_RESULT, R, REASON_OK, END, SESSION_ENDED, 1}},
+      {1120, SESSION_RESULT, R, FIRST | REASON_OK, END, SESSION_ENDED}},
      REASON_OK,
      3},
     {"no plan for the second round: the first is held to its end",
@@ -319,10 +321,10 @@ static void play(const struct story *story)
         tick now = step->at_ms * TICK_MS;
         struct session_input in = {.event = step->event,
                                    .side = step->side,
-                                   .reason = step->reason,
+                                   .reason = (enum reason)(step->reason & ~FIRST),
                                    .until = tick_after(now, 4 * TICK_S),
                                    .again = tick_after(now, TICK_S / 2),
-                                   .round = step->round ? step->round : m.planned};
+                                   .round = step->reason & FIRST ? 1 : m.planned};
         unsigned effects = session_step(&m, &session_limits_default, &in, now);
         if (effects != step->effects || m.state != step->state)
             fail_msg("%s: at %d ms: effects %u, state %s", story->name, step->at_ms, effects,
@@ -387,8 +389,8 @@ static void any_order(uint64_t seed)
             fail_msg("seed %llu: round %u of %u", (unsigned long long)seed, m.planned, m.round);
         if (m.round > session_limits_default.rounds ||
             (m.state != SESSION_ENDED && m.deadline < now))
-            fail_msg("seed %llu: round %u of %u, %s, deadline %lld us ago", (unsigned long long)seed,
-                     m.round, m.planned, session_state_name(m.state),
+            fail_msg("seed %llu: round %u of %u, %s, deadline %lld us ago",
+                     (unsigned long long)seed, m.round, m.planned, session_state_name(m.state),
                      (long long)((now - m.deadline) / TICK_US));
     }
     while (m.state != SESSION_ENDED) {
