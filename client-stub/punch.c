@@ -81,8 +81,9 @@ static bool add_rank(struct round *round, const struct msg_punch *m, unsigned k,
 static void lay_out(struct round *round, const struct msg_punch *m, unsigned room)
 {
     for (unsigned i = 0; i < m->hosts.count; i++) {
-        if (endpoint_is_host_candidate(&m->hosts.at[i]) || endpoint_is_loopback(&m->hosts.at[i]))
-            add(round, room, 0, &m->hosts.at[i], round->start);
+        const struct endpoint *e = &m->hosts.at[i];
+        if ((endpoint_is_host_candidate(e) && !endpoint_is_global(e)) || endpoint_is_loopback(e))
+            add(round, room, 0, e, round->start);
     }
     for (unsigned k = 0; round->count < room && add_rank(round, m, k, room); k++)
         ;
@@ -225,7 +226,7 @@ static int lost_reason(const struct round *round)
         refused += round->dials[i].refused;
     if (round->count > 0 && round->unsent == round->count)
         return TRYST_LOCAL_SOCKET;
-    if (round->silent)
+    if (round->silent || round->proving)
         return TRYST_NO_PROOF;
     if (round->strangers)
         return TRYST_STRANGER;
@@ -253,11 +254,15 @@ static bool all_answered(const struct round *round)
  */
 static bool hopeless(const struct round *round)
 {
-    const struct tryst_request *req = round->request;
     int reason = lost_reason(round);
 
-    return all_answered(round) && reason != TRYST_MISSED && !req->server_done &&
-           req->ctx->channel.state == CHANNEL_OPEN;
+    return !round->proving && all_answered(round) && reason != TRYST_MISSED;
+}
+
+/* Whether the server is there to make something of a report. */
+static bool server_listens(const struct tryst_request *req)
+{
+    return !req->server_done && req->ctx->channel.state == CHANNEL_OPEN;
 }
 
 void round_check(struct round *round)
@@ -265,7 +270,10 @@ void round_check(struct round *round)
     struct tryst_request *req = round->request;
     bool none_sent = round->count > 0 && round->unsent == round->count;
 
-    if (round->lost || req->state == REQUEST_OVER || round->proving > 0)
+    if (round->lost || req->state == REQUEST_OVER)
+        return;
+    /* Without a server the report is the end of the session, so all else comes first. */
+    if (!server_listens(req) && (req->proof_count > 0 || (!round->expired && !none_sent)))
         return;
     if (!round->expired && !none_sent && !hopeless(round))
         return;
