@@ -12,8 +12,9 @@ struct tryst_context;
 struct ports;
 
 #define PORTS_MAX 2048 /* of one family: three rounds of 512, and the anchors */
-/* That many listen. Beyond, a port keeps no socket of its own while one dials from it. */
-#define PORTS_LISTENING_MAX 64
+/* That many listen: three rounds of 64. Beyond, a port keeps no socket of its own while one dials
+ * from it. */
+#define PORTS_LISTENING_MAX 192
 
 /* A local port, reserved by a socket bound to it from which nothing is sent: the holder. */
 struct port {

@@ -79,6 +79,7 @@ static void release(struct proof *p)
     else
         req->proofs = p->next;
     req->proof_count--;
+    round_proof_over(req, p->round);
     sodium_memzero(p, sizeof(*p));
     core_release(req->ctx, p);
 }
@@ -118,6 +119,7 @@ static struct proof *proof_new(struct tryst_request *req, int fd, uint8_t round,
         p->next->previous = p;
     req->proofs = p;
     req->proof_count++;
+    round_proof_begun(req, round);
     return p;
 }
 
@@ -326,12 +328,12 @@ void prove_accepted(struct ports *ports, const struct port *port, int fd)
 {
     struct tryst_request *req = CONTAINER(ports, struct tryst_request, ports);
 
-    (void)port;
     if (!req->rounds || req->accepts++ >= ACCEPTS_MAX) {
         sock_close_gently(ports->ctx, &fd);
         return;
     }
-    begin(req, fd, req->rounds->number, RESULT_ACCEPTED);
+    struct endpoint local = sock_local(fd);
+    begin(req, fd, round_by_socket(req, local.family, port->number)->number, RESULT_ACCEPTED);
 }
 
 /* ---- success ---- */

@@ -81,8 +81,9 @@ static bool add_rank(struct round *round, const struct msg_punch *m, unsigned k,
 static void lay_out(struct round *round, const struct msg_punch *m, unsigned room)
 {
     for (unsigned i = 0; i < m->hosts.count; i++) {
-        if (endpoint_is_host_candidate(&m->hosts.at[i]) || endpoint_is_loopback(&m->hosts.at[i]))
-            add(round, room, 0, &m->hosts.at[i], round->start);
+        const struct endpoint *e = &m->hosts.at[i];
+        if ((endpoint_is_host_candidate(e) && !endpoint_is_global(e)) || endpoint_is_loopback(e))
+            add(round, room, 0, e, round->start);
     }
     for (unsigned k = 0; round->count < room && add_rank(round, m, k, room); k++)
         ;
@@ -225,7 +226,7 @@ static int lost_reason(const struct round *round)
         refused += round->dials[i].refused;
     if (round->count > 0 && round->unsent == round->count)
         return TRYST_LOCAL_SOCKET;
-    if (round->silent)
+    if (round->silent || round->proving)
         return TRYST_NO_PROOF;
     if (round->strangers)
         return TRYST_STRANGER;
@@ -234,37 +235,108 @@ static int lost_reason(const struct round *round)
     return TRYST_MISSED;
 }
 
+/* Every SYN has had its answer, and none the right one. */
+static bool all_answered(const struct round *round)
+{
+    if (round->fired < round->count)
+        return false;
+    for (unsigned i = 0; i < round->count; i++) {
+        enum dial_state state = round->dials[i].state;
+        if (state != DIAL_FAILED && state != DIAL_OPENED)
+            return false;
+    }
+    return true;
+}
+
+/*
+ * The listener may still be found while the round lasts, so refusals and strangers do not end it.
+ * But the server can have the next round begin, from fresh ports: it is told at once.
+ */
+static bool hopeless(const struct round *round)
+{
+    int reason = lost_reason(round);
+
+    return !round->proving && all_answered(round) && reason != TRYST_MISSED;
+}
+
+/* Whether the server is there to make something of a report. */
+static bool server_listens(const struct tryst_request *req)
+{
+    return !req->server_done && req->ctx->channel.state == CHANNEL_OPEN;
+}
+
 void round_check(struct round *round)
 {
     struct tryst_request *req = round->request;
     bool none_sent = round->count > 0 && round->unsent == round->count;
 
-    if (round->lost || req->state == REQUEST_OVER || req->proof_count > 0)
+    if (round->lost || req->state == REQUEST_OVER)
         return;
-    /* The listener may still be found while the round lasts, so refusals alone do not end it early.
-     */
-    if (!round->expired && !none_sent)
+    /* Without a server the report is the end of the session, so all else comes first. */
+    if (!server_listens(req) && (req->proof_count > 0 || (!round->expired && !none_sent)))
+        return;
+    if (!round->expired && !none_sent && !hopeless(round))
         return;
     round->lost = true;
     core_clear(req->ctx, &round->next);
     request_round_lost(req, round, lost_reason(round));
 }
 
+void round_hold(struct round *round)
+{
+    round->held = true;
+    core_clear(round->request->ctx, &round->next);
+    for (unsigned i = 0; i < round->count; i++) {
+        dial_rest(&round->dials[i]);
+        if (i >= round->fired)
+            dial_close(&round->dials[i]);
+    }
+    if (round->lost)
+        return;
+    round->lost = true;
+    request_round_held(round->request, round, lost_reason(round));
+}
+
+void round_proof_begun(struct tryst_request *req, uint8_t number)
+{
+    struct round *round = round_by_number(req, number);
+
+    if (round)
+        round->proving++;
+}
+
+void round_proof_over(struct tryst_request *req, uint8_t number)
+{
+    struct round *round = round_by_number(req, number);
+
+    if (round && round->proving > 0)
+        round->proving--;
+}
+
 void round_proof_failed(struct tryst_request *req, uint8_t number, bool silent)
 {
     struct round *round = round_by_number(req, number);
 
-    if (round && silent)
+    if (!round)
+        return;
+    if (silent)
         round->silent++;
-    else if (round)
+    else
         round->strangers++;
-    if (req->rounds)
-        round_check(req->rounds);
+    round_check(round);
 }
 
 bool round_running(const struct round *round)
 {
-    return !round->lost;
+    tick now = core_now(round->request->ctx);
+
+    if (!round->lost)
+        return true;
+    for (round = round->older; round; round = round->older) {
+        if (round->hold_until > now)
+            return true;
+    }
+    return false;
 }
 
 struct round *round_older(const struct round *round)
@@ -279,6 +351,18 @@ struct round *round_by_number(struct tryst_request *req, uint8_t number)
     while (round && round->number != number)
         round = round->older;
     return round;
+}
+
+struct round *round_by_socket(struct tryst_request *req, int family, uint16_t number)
+{
+    for (struct round *round = req->rounds; round; round = round->older) {
+        for (unsigned i = 0; i < round->count; i++) {
+            const struct dial *d = &round->dials[i];
+            if (d->number == number && d->remote.family == family)
+                return round;
+        }
+    }
+    return req->rounds;
 }
 
 const char *round_local_error(const struct round *round)
@@ -313,11 +397,18 @@ void round_close(struct round *round)
     core_release(ctx, round);
 }
 
-void round_close_older(struct round *round)
+void round_make_room(struct round *coming)
 {
-    while (round->older) {
-        struct round *older = round->older;
-        round->older = older->older;
+    struct round *newer = coming;
+    unsigned held = 0;
+
+    while (newer->older && held + newer->older->count <= PUNCH_HELD_MOST) {
+        newer = newer->older;
+        held += newer->count;
+    }
+    while (newer->older) {
+        struct round *older = newer->older;
+        newer->older = older->older;
         round_close(older);
     }
 }

@@ -15,7 +15,11 @@ struct tryst_request;
 #define PUNCH_HOLD_MOST       (30 * TICK_S)
 #define PUNCH_START_MOST      (600 * TICK_S) /* from now; no session lasts that long */
 
-/* One PUNCH: its SYNs, from their making to the end of the session. */
+/* Dials of earlier rounds that are held beside the newest one's; beyond, the oldest make room. */
+#define PUNCH_HELD_MOST 256
+
+/* One PUNCH: its SYNs, from their making to the end of the session. Several may be open at once: a
+ * round is held when the next one comes, and can still be won. */
 struct round {
     struct tryst_request *request;
     struct round *older;
@@ -23,6 +27,7 @@ struct round {
     bool begun;   /* the first SYN has left */
     bool expired; /* the time to dial is over; only proofs are waited for */
     bool lost;    /* and reported */
+    bool held;    /* a newer round has come */
     tick start;
     tick hold_until;
     tick retry_most;      /* longest pause before a refused SYN is tried again; 0: never */
@@ -35,6 +40,7 @@ struct round {
     uint16_t syns;
     uint16_t refusals;
     unsigned opened;
+    unsigned proving;   /* connections with their proof under way */
     unsigned unsent;    /* dials that this machine would not make */
     unsigned strangers; /* proofs that failed */
     unsigned silent;    /* proofs that ran out of time */
@@ -49,10 +55,17 @@ struct round *round_new(struct tryst_request *req, const struct msg_punch *m);
 void round_start(struct round *round);
 /* Closes its sockets and releases it. */
 void round_close(struct round *round);
-void round_close_older(struct round *round);
+/* A newer round is about to come: reports how this one stands, sends nothing more, and keeps what
+ * is under way. */
+void round_hold(struct round *round);
+/* Closes the oldest of the earlier rounds, so that not too many sockets are open beside `coming`.
+ */
+void round_make_room(struct round *coming);
 struct round *round_older(const struct round *round);
 struct round *round_by_number(struct tryst_request *req, uint8_t number);
-/* Whether it may still be won. */
+/* The newest round that dials from this socket, or else the newest. */
+struct round *round_by_socket(struct tryst_request *req, int family, uint16_t number);
+/* Whether it, or an earlier one, may still be won without another word from the server. */
 bool round_running(const struct round *round);
 /* What this machine had against its SYNs, if they all failed for that; else "". */
 const char *round_local_error(const struct round *round);
@@ -63,7 +76,9 @@ void round_result(const struct round *round, struct msg_result *out);
 /* From its dials: reports the round lost if it is. */
 void round_check(struct round *round);
 
-/* From its proofs: one has failed, by silence or otherwise. */
+/* From its proofs: one has begun; one has ended; one has failed, by silence or otherwise. */
+void round_proof_begun(struct tryst_request *req, uint8_t number);
+void round_proof_over(struct tryst_request *req, uint8_t number);
 void round_proof_failed(struct tryst_request *req, uint8_t number, bool silent);
 
 #endif

@@ -94,6 +94,8 @@ struct tryst_request *request_find(struct tryst_context *ctx, uint32_t number, c
 /* From a round: its first SYN has left; it is lost, for this reason. */
 void request_round_begun(struct tryst_request *req, struct round *round);
 void request_round_lost(struct tryst_request *req, struct round *round, int reason);
+/* From a round that the next one overtakes: how it stands. */
+void request_round_held(struct tryst_request *req, struct round *round, int reason);
 /* From a proof: a connection has opened and is being proven. */
 void request_opened(struct tryst_request *req);
 

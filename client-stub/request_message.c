@@ -128,6 +128,8 @@ void request_punch(struct tryst_context *ctx, const struct msg_punch *m)
         return;
     }
     req->state = REQUEST_PLANNED;
+    if (req->rounds)
+        round_hold(req->rounds);
     note_plan(req, m);
     struct round *round = round_new(req, m);
     if (!round) {
@@ -137,6 +139,7 @@ void request_punch(struct tryst_context *ctx, const struct msg_punch *m)
     req->rounds = round;
     req->round_count++;
     req->opened = false;
+    round_make_room(round);
     event_add(ctx, TRYST_EVENT_PUNCHING, req, 0, "");
     round_start(round);
 }
@@ -145,17 +148,13 @@ void request_round_begun(struct tryst_request *req, struct round *round)
 {
     report_stage(req->report, TRYST_STAGE_PUNCHED, core_now(req->ctx));
     req->report->late_us = round_late_us(round);
-    /* Only now are the older rounds' sockets of no more use. */
-    round_close_older(round);
 }
 
-void request_round_lost(struct tryst_request *req, struct round *round, int reason)
+/* Returns 0, or -1 if there is no channel to say it on. */
+static int tell_lost(struct tryst_request *req, const struct round *round, int reason)
 {
-    struct tryst_context *ctx = req->ctx;
     struct msg m;
 
-    if (req->state == REQUEST_OVER)
-        return;
     req->lost_reason = reason;
     (void)snprintf(req->lost_text, sizeof(req->lost_text), "%s", round_local_error(round));
     memset(&m, 0, sizeof(m));
@@ -163,9 +162,21 @@ void request_round_lost(struct tryst_request *req, struct round *round, int reas
     round_result(round, &m.result_);
     memcpy(m.result_.session, req->id, sizeof(req->id));
     m.result_.reason = (uint8_t)reason;
-    event_add(ctx, TRYST_EVENT_ROUND_LOST, req, reason, req->lost_text);
-    if (req->server_done || channel_send(ctx, &m) != 0)
+    event_add(req->ctx, TRYST_EVENT_ROUND_LOST, req, reason, req->lost_text);
+    return req->server_done ? -1 : channel_send(req->ctx, &m);
+}
+
+void request_round_lost(struct tryst_request *req, struct round *round, int reason)
+{
+    if (req->state == REQUEST_OVER)
+        return;
+    if (tell_lost(req, round, reason) != 0)
         request_fail(req, reason, req->lost_text);
+}
+
+void request_round_held(struct tryst_request *req, struct round *round, int reason)
+{
+    (void)tell_lost(req, round, reason);
 }
 
 void request_opened(struct tryst_request *req)

@@ -26,6 +26,8 @@
  * its way), dispatch_admin.c (views and commands).
  */
 
+#define SESSION_ROUNDS_MAX 10 /* as many as the option `rounds` may say */
+
 /* One request for observations under way: a survey of a NAT, or the anchors of one side of a
  * session's round. */
 struct run {
@@ -57,6 +59,13 @@ struct session {
     struct ref anchors[2];                  /* runs of this round */
     struct endpoint local[2][FAMILY_COUNT]; /* punch sockets bound beforehand */
     uint16_t budget[2], flags[2];
+    uint32_t syns[2]; /* planned so far */
+    struct {
+        uint16_t syns, refusals;
+    } told[2][SESSION_ROUNDS_MAX]; /* in RESULT; a round may have several */
+    uint8_t won_round;
+    /* Why both sides, behind one public address, did not meet; REASON_OK: they have two. */
+    enum reason together;
     struct prediction prediction[2][FAMILY_COUNT]; /* of the round under way */
     tick began;
     uint32_t timeout_ms;
@@ -165,6 +174,16 @@ void dispatch_probed(void *user, const struct endpoint *address, enum nat_refusa
 /* Asks one side of a session for anchors. False: none are needed, or none can be had. */
 bool dispatch_anchors(struct dispatch *d, struct session *s, unsigned side);
 void dispatch_run_end(struct dispatch *d, struct run *run);
+/* SYNs that a peer behind this NAT may still be told to send, and a note that it was. */
+uint16_t dispatch_syns_left(struct dispatch *d, const struct channel *c, unsigned family);
+void dispatch_charge(struct dispatch *d, const struct channel *c, unsigned family, unsigned syns,
+                     unsigned ports);
+/*
+ * A NAT's profile as the session takes it: rounds that have not met so far are evidence for the
+ * next one, although they may still be won.
+ */
+struct profile dispatch_profile(struct dispatch *d, const struct session *s, unsigned side,
+                                const struct nat *n);
 /* The server's places to observe at for a channel, in one family. */
 struct survey_servers dispatch_servers(struct dispatch *d, struct channel *c, unsigned family);
 void dispatch_nat_put(struct dispatch *d, struct nat *n);
@@ -188,12 +207,15 @@ void dispatch_session_free(struct dispatch *d, struct session *s);
 
 /* ---- dispatch_punch.c ---- */
 
-/* Predicts, plans, schedules and sends. Returns REASON_OK and the end of the round, or why there is
- * no plan. */
-enum reason dispatch_punch(struct dispatch *d, struct session *s, tick *until);
-/* What a round says about the profiles: `met` with the sides' own reports in the row, or nobody
- * met. */
-void dispatch_learn(struct dispatch *d, struct session *s, bool met);
+/*
+ * Predicts, plans, schedules and sends. Returns REASON_OK, how long the round is held and when the
+ * next one may be prepared, or why there is no plan.
+ */
+enum reason dispatch_punch(struct dispatch *d, struct session *s, tick *until, tick *again);
+/* What the rounds say about the profiles: so many missed, or one met, as the sides' own reports in
+ * the row say. */
+void dispatch_missed(struct dispatch *d, struct session *s, unsigned rounds);
+void dispatch_met(struct dispatch *d, struct session *s);
 struct nat_summary dispatch_summary(struct dispatch *d, const struct session *s, unsigned side);
 
 /* ---- dispatch_admin.c ---- */

@@ -4,11 +4,40 @@
 
 #include "dispatch.h"
 
+/* SYNs of one side in a session where both have agreed to birthday. */
+#define SESSION_SYNS_BIRTHDAY 1024
+/* Both peers behind one public address: what leads from one to the other is short, and leads there
+ * at once or never. So there are two rounds, held for one retransmission. */
+#define ROUNDS_TOGETHER 2
+#define HOLD_TOGETHER   (1300 * TICK_MS)
+/* By which a round that nothing follows ends before the session, so that both sides can report. */
+#define REPORT_TIME (400 * TICK_MS)
+
 /* What the stages made of one address family. */
 struct family_plan {
     bool possible; /* both sides have the family */
+    bool limited;  /* by what may come from a side's public address */
     struct plan plan;
 };
+
+static struct outcome missed(const struct session *s, unsigned side)
+{
+    return (struct outcome){
+        .peer = dispatch_peer_number(s->peer[side]),
+        .other = dispatch_peer_number(s->peer[!side]),
+        .chance = s->row->chance,
+    };
+}
+
+struct profile dispatch_profile(struct dispatch *d, const struct session *s, unsigned side,
+                                const struct nat *n)
+{
+    struct profile profile = n->profile;
+    struct outcome outcome = missed(s, side);
+    for (unsigned i = 0; i < s->machine.planned; i++)
+        profile_learn_outcome(&profile, &outcome, d->loop->now);
+    return profile;
+}
 
 static struct prediction predict_side(struct dispatch *d, struct session *s, unsigned side,
                                       unsigned family, tick at)
@@ -17,8 +46,9 @@ static struct prediction predict_side(struct dispatch *d, struct session *s, uns
     struct channel *c = slab_get(&d->table.channels, s->channel[side]);
     const struct nat *n = channel_nat(&d->table, c, family);
     const struct run *run = slab_get(&d->runs, s->anchors[side]);
+    struct profile profile = dispatch_profile(d, s, side, n);
     struct predict_input in = {
-        .profile = &n->profile,
+        .profile = &profile,
         .public_address = c->observed[family],
         .local = s->machine.round == 1 ? s->local[side][family] : endpoint_none(),
         .anchors = anchors,
@@ -53,6 +83,13 @@ static const struct nat_summary *nat_of(struct dispatch *d, const struct session
     return n ? &n->profile.nat : NULL;
 }
 
+/* Whether a NAT drops a SYN that answers a SYN from within. No observation tells it yet. */
+static bool no_simultaneous_open(const struct nat_summary *n)
+{
+    (void)n;
+    return false;
+}
+
 /* The NAT that people mean: the one of IPv4 where there is one. */
 struct nat_summary dispatch_summary(struct dispatch *d, const struct session *s, unsigned side)
 {
@@ -64,6 +101,35 @@ struct nat_summary dispatch_summary(struct dispatch *d, const struct session *s,
     return (struct nat_summary){0};
 }
 
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* SYNs that a side may send in this round: by its own word, the server's, and what is left to its
+ * session. */
+static uint16_t allowed(struct dispatch *d, const struct session *s, unsigned side)
+{
+    bool birthday = s->flags[0] & s->flags[1] & SESSION_BIRTHDAY;
+    unsigned round = birthday ? UINT16_MAX : (unsigned)d->conf->syn_budget;
+    unsigned session = (unsigned)d->conf->session_syns;
+    if (birthday && session < SESSION_SYNS_BIRTHDAY)
+        session = SESSION_SYNS_BIRTHDAY;
+    unsigned left = s->syns[side] < session ? session - s->syns[side] : 0;
+    return (uint16_t)least(s->budget[side], least(round, left));
+}
+
+/* Ports of its NAT that a peer has in use: its channels', and what lingers of all that it was told
+ * to send. */
+static uint16_t held_ports(struct dispatch *d, const struct session *s, unsigned side,
+                           unsigned family)
+{
+    const struct peer *p = slab_get(&d->table.peers, s->peer[side]);
+    uint32_t sum = p ? account_sum(&p->ports[family], d->loop->now) : 0;
+    sum = p && sum <= UINT16_MAX ? sum + p->channels : sum;
+    return sum < UINT16_MAX ? (uint16_t)sum : UINT16_MAX;
+}
+
 static struct family_plan plan_family(struct dispatch *d, struct session *s, unsigned family,
                                       tick at)
 {
@@ -72,18 +138,21 @@ static struct family_plan plan_family(struct dispatch *d, struct session *s, uns
     struct plan_side side[2];
     uint16_t both = s->flags[0] & s->flags[1];
     for (unsigned i = 0; out.possible && i < 2; i++) {
+        const struct channel *c = slab_get(&d->table.channels, s->channel[i]);
         const struct nat_summary *n = nat_of(d, s, i, family);
+        uint16_t own = allowed(d, s, i), left = dispatch_syns_left(d, c, family);
+        out.limited |= left < own;
         s->prediction[i][family] = predict_side(d, s, i, family, at);
         side[i] = (struct plan_side){
             .prediction = s->prediction[i][family],
             .filtering = (enum nat_filtering)n->filtering,
             .refusal = (enum nat_refusal)n->refusal,
             .socket = survey_round_socket(s->machine.round),
-            .budget = s->budget[i],
+            .budget = (uint16_t)least(own, left),
+            .held = held_ports(d, s, i, family),
             .birthday = both & SESSION_BIRTHDAY,
+            .no_simultaneous_open = no_simultaneous_open(n),
         };
-        if (!side[i].birthday && side[i].budget > d->conf->syn_budget)
-            side[i].budget = (uint16_t)d->conf->syn_budget;
     }
     if (out.possible)
         out.plan = plan_make(side, s->machine.round);
@@ -104,6 +173,45 @@ static enum nat_refusal refusal_of(struct dispatch *d, const struct session *s, 
     return worst;
 }
 
+/* Where either family's NAT refuses simultaneous open, the start must be ordered as if both did. */
+static bool refuses_simultaneous_open(struct dispatch *d, const struct session *s, unsigned side,
+                                      const struct family_plan plans[FAMILY_COUNT])
+{
+    for (unsigned family = 0; family < FAMILY_COUNT; family++) {
+        const struct nat_summary *n = nat_of(d, s, side, family);
+        if (n && plans[family].possible && plans[family].plan.reason == REASON_OK &&
+            no_simultaneous_open(n))
+            return true;
+    }
+    return false;
+}
+
+/* From the start of a side to its last SYN. */
+static tick duration_of(const struct family_plan plans[FAMILY_COUNT])
+{
+    tick longest = 0;
+    for (unsigned family = 0; family < FAMILY_COUNT; family++)
+        for (unsigned i = 0;
+             plans[family].possible && plans[family].plan.reason == REASON_OK && i < 2; i++)
+            for (unsigned k = 0; k < plans[family].plan.side[i].volley_count; k++) {
+                const struct volley *v = &plans[family].plan.side[i].volleys[k];
+                tick last = (tick)v->offset_us + (tick)v->count * v->spacing_us;
+                longest = tick_max(longest, last * TICK_US);
+            }
+    return longest;
+}
+
+/* How long the sockets are held: where nothing follows, for as long as there is time. */
+static tick hold_of(const struct session *s, const struct schedule *when)
+{
+    tick start = tick_max(when->start_server[0], when->start_server[1]);
+    if (s->together != REASON_OK)
+        return tick_min(when->hold, when->again + HOLD_TOGETHER);
+    if (s->machine.round < s->limits.rounds)
+        return when->hold;
+    return tick_max(s->machine.expires - start - REPORT_TIME, TICK_MS);
+}
+
 static struct schedule schedule_round(struct dispatch *d, const struct session *s,
                                       const struct family_plan plans[FAMILY_COUNT])
 {
@@ -112,16 +220,38 @@ static struct schedule schedule_round(struct dispatch *d, const struct session *
         const struct channel *c = slab_get(&d->table.channels, s->channel[i]);
         side[i].clock = c->clock;
         side[i].refusal = refusal_of(d, s, i, plans);
+        side[i].no_simultaneous_open = refuses_simultaneous_open(d, s, i, plans);
     }
-    return schedule_make(side, loop_clock(), d->conf->punch_margin * TICK_MS);
+    struct schedule when = schedule_make(side, loop_clock(), d->conf->punch_margin * TICK_MS);
+    when.again += duration_of(plans);
+    when.hold = hold_of(s, &when);
+    return when;
 }
 
 /* ---- the message ---- */
 
 /*
  * Private addresses are told, and dialled, only where both peers have one public address: anywhere
- * else they would lead into somebody else's network.
+ * else they would lead into somebody else's network. No other address is: this is a peer's own
+ * word, and a global address would be whoever's it likes. Nor is one of the server's.
  */
+static bool may_be_told(struct dispatch *d, const struct endpoint *e)
+{
+    const struct survey_servers *own = &d->servers[family_index(e)];
+    if (endpoint_is_none(e) || !endpoint_is_host_candidate(e) || endpoint_is_global(e))
+        return false;
+    for (unsigned i = 0; i < own->address_count; i++)
+        if (endpoint_same_address(&own->addresses[i], e))
+            return false;
+    return true;
+}
+
+static bool one_address(const struct channel *a, const struct channel *b, unsigned family)
+{
+    return !endpoint_is_none(&a->observed[family]) &&
+           endpoint_same_address(&a->observed[family], &b->observed[family]);
+}
+
 static void add_hosts(struct dispatch *d, const struct session *s, unsigned side,
                       struct endpoints *hosts)
 {
@@ -129,8 +259,7 @@ static void add_hosts(struct dispatch *d, const struct session *s, unsigned side
     const struct channel *other = slab_get(&d->table.channels, s->channel[!side]);
     for (unsigned family = 0; family < FAMILY_COUNT; family++) {
         const struct endpoint *e = &s->local[!side][family];
-        if (!endpoint_is_none(&own->observed[family]) && endpoint_is_host_candidate(e) &&
-            endpoint_same_address(&own->observed[family], &other->observed[family]))
+        if (one_address(own, other, family) && may_be_told(d, e))
             hosts->at[hosts->count++] = *e;
     }
 }
@@ -254,11 +383,59 @@ static enum reason no_plan(const struct family_plan plans[FAMILY_COUNT])
 {
     for (unsigned family = 0; family < FAMILY_COUNT; family++)
         if (plans[family].possible)
-            return plans[family].plan.reason;
+            return plans[family].limited && plans[family].plan.reason == REASON_UNPREDICTABLE
+                       ? REASON_LIMIT
+                       : plans[family].plan.reason;
     return REASON_NO_COMMON_FAMILY;
 }
 
-enum reason dispatch_punch(struct dispatch *d, struct session *s, tick *until)
+/* What it costs a side is the same whether its SYNs meet or not. */
+static void charge(struct dispatch *d, struct session *s,
+                   const struct family_plan plans[FAMILY_COUNT], const struct endpoints *hosts)
+{
+    for (unsigned side = 0; side < 2; side++) {
+        const struct channel *c = slab_get(&d->table.channels, s->channel[side]);
+        for (unsigned family = 0; family < FAMILY_COUNT; family++) {
+            const struct plan *p = &plans[family].plan;
+            if (!plans[family].possible || p->reason != REASON_OK)
+                continue;
+            enum nat_shape shape = s->prediction[side][family].shape;
+            bool shared = shape == SHAPE_FIXED || shape == SHAPE_SHARED;
+            s->syns[side] += p->side[side].syns;
+            dispatch_charge(d, c, family, p->side[side].syns,
+                            shared ? p->side[side].sockets : p->side[side].syns);
+        }
+        s->syns[side] += hosts->count;
+    }
+}
+
+static enum reason reason_together(const struct channel *a, const struct channel *b,
+                                   const struct family_plan plans[FAMILY_COUNT], bool any)
+{
+    bool together = false;
+    for (unsigned family = 0; family < FAMILY_COUNT; family++) {
+        if (plans[family].possible && !one_address(a, b, family))
+            return REASON_OK;
+        together |= plans[family].possible;
+    }
+    if (!together)
+        return REASON_OK;
+    return any ? REASON_NO_HAIRPIN : no_plan(plans);
+}
+
+/* Why nothing is sent, with more words where it is the server's own doing. */
+static enum reason refuse(struct dispatch *d, struct session *s, enum reason reason)
+{
+    if (reason != REASON_LIMIT || s->machine.planned)
+        return reason;
+    d->stats.limit_hits++;
+    snprintf(s->row->text, sizeof(s->row->text),
+             "too many connections were tried from one public address (address-syns); "
+             "try again in a few minutes");
+    return reason;
+}
+
+enum reason dispatch_punch(struct dispatch *d, struct session *s, tick *until, tick *again)
 {
     struct channel *a = slab_get(&d->table.channels, s->channel[0]);
     struct channel *b = slab_get(&d->table.channels, s->channel[1]);
@@ -280,44 +457,69 @@ enum reason dispatch_punch(struct dispatch *d, struct session *s, tick *until)
     s->row->nat[0] = dispatch_summary(d, s, 0);
     s->row->nat[1] = dispatch_summary(d, s, 1);
     if (!any && !hosts.count)
-        return no_plan(plans);
+        return refuse(d, s, no_plan(plans));
+    s->together = reason_together(a, b, plans, any);
+    if (s->together != REASON_OK && s->limits.rounds > ROUNDS_TOGETHER)
+        s->limits.rounds = ROUNDS_TOGETHER;
     struct schedule when = schedule_round(d, s, plans);
     record(d, s, plans, &when);
     send_punch(d, s, 0, plans, &when);
     send_punch(d, s, 1, plans, &when);
-    *until = tick_after(tick_max(when.start_server[0], when.start_server[1]), when.hold);
+    charge(d, s, plans, &hosts);
+    tick start = tick_max(when.start_server[0], when.start_server[1]);
+    *until = tick_after(start, when.hold);
+    *again = tick_after(start, when.again);
     return REASON_OK;
 }
 
 /* ---- afterwards ---- */
 
+static struct nat *judged(struct dispatch *d, const struct session *s, unsigned side,
+                          unsigned family)
+{
+    const struct channel *c = slab_get(&d->table.channels, s->channel[side]);
+    bool planned = s->prediction[side][family].shape != SHAPE_NONE;
+    return c && planned ? channel_nat(&d->table, c, family) : NULL;
+}
+
+void dispatch_missed(struct dispatch *d, struct session *s, unsigned rounds)
+{
+    for (unsigned side = 0; side < 2; side++)
+        for (unsigned family = 0; rounds && family < FAMILY_COUNT; family++) {
+            struct nat *n = judged(d, s, side, family);
+            struct outcome outcome = missed(s, side);
+            for (unsigned i = 0; n && i < rounds; i++)
+                profile_learn_outcome(&n->profile, &outcome, d->loop->now);
+            if (n)
+                dispatch_nat_put(d, n);
+        }
+}
+
 /*
  * Where a side really was is told by the other one, and believed only when both sides say that they
  * met: neither can then move the other's profile by itself.
  */
-void dispatch_learn(struct dispatch *d, struct session *s, bool met)
+void dispatch_met(struct dispatch *d, struct session *s)
 {
     const struct session_machine *m = &s->machine;
-    bool agreed = met && m->resulted[0] && m->resulted[1] && m->result[0] == REASON_OK &&
-                  m->result[1] == REASON_OK;
-    for (unsigned side = 0; side < 2; side++) {
-        struct channel *c = slab_get(&d->table.channels, s->channel[side]);
-        for (unsigned family = 0; c && family < FAMILY_COUNT; family++) {
+    bool agreed =
+        m->resulted[0] && m->resulted[1] && m->result[0] == REASON_OK && m->result[1] == REASON_OK;
+    for (unsigned side = 0; agreed && side < 2; side++)
+        for (unsigned family = 0; family < FAMILY_COUNT; family++) {
+            const struct channel *c = slab_get(&d->table.channels, s->channel[side]);
             const struct endpoint *where = &s->row->met[side];
-            bool won = agreed && where->family && family_index(where) == family &&
-                       endpoint_same_address(where, &c->observed[family]);
-            struct nat *n = channel_nat(&d->table, c, family);
-            if (!n || s->prediction[side][family].shape == SHAPE_NONE || (met && !won))
+            struct nat *n = judged(d, s, side, family);
+            if (!n || !where->family || family_index(where) != family ||
+                !endpoint_same_address(where, &c->observed[family]))
                 continue;
             struct outcome outcome = {
                 .peer = dispatch_peer_number(s->peer[side]),
                 .other = dispatch_peer_number(s->peer[!side]),
-                .met = met,
-                .port = won ? where->port : 0,
+                .met = true,
+                .port = where->port,
                 .chance = s->row->chance,
             };
             profile_learn_outcome(&n->profile, &outcome, d->loop->now);
             dispatch_nat_put(d, n);
         }
-    }
 }

@@ -10,13 +10,22 @@
 #define TIMEOUT_LEAST_MS 1000u
 /* By which the server's time ends before the requester's, at most. */
 #define ANSWER_MOST_MS 500u
+
 /* ---- telling ---- */
+
+/* The reason as it is told. */
+static enum reason outcome_of(const struct session *s)
+{
+    enum reason reason = s->machine.outcome;
+    bool unmet = reason == REASON_MISSED || reason == REASON_REFUSED || reason == REASON_STRANGER;
+    return unmet && s->together != REASON_OK ? s->together : reason;
+}
 
 static void send_outcome(struct dispatch *d, struct session *s, unsigned side)
 {
     struct msg m = {.type = MSG_OUTCOME};
     m.outcome_.request = side == SIDE_REQUESTER ? s->request : 0;
-    m.outcome_.reason = (uint8_t)s->machine.outcome;
+    m.outcome_.reason = (uint8_t)outcome_of(s);
     memcpy(m.outcome_.session, s->id, sizeof(s->id));
     bool told = side == SIDE_TARGET && s->machine.outcome == REASON_CANCELLED;
     snprintf(m.outcome_.text, sizeof(m.outcome_.text), "%s",
@@ -115,7 +124,7 @@ static void do_punch(struct dispatch *d, struct session *s)
     struct session_input in = {.event = SESSION_PLANNED};
     if (!s->row->prepared_us)
         s->row->prepared_us = since_us(s);
-    in.reason = dispatch_punch(d, s, &in.until);
+    in.reason = dispatch_punch(d, s, &in.until, &in.again);
     if (in.reason != REASON_OK) {
         dispatch_session_event(d, s, SESSION_NO_PLAN, SIDE_REQUESTER, in.reason);
         return;
@@ -163,10 +172,12 @@ static void uncount(struct dispatch *d, struct session *s)
 static void do_end(struct dispatch *d, struct session *s)
 {
     s->row->finished = stamp_now();
-    s->row->reason = (uint8_t)s->machine.outcome;
+    s->row->reason = (uint8_t)outcome_of(s);
     if (s->machine.outcome == REASON_OK) {
         d->stats.sessions_ok++;
-        dispatch_learn(d, s, true);
+        if (s->won_round)
+            dispatch_missed(d, s, s->won_round - 1);
+        dispatch_met(d, s);
     } else {
         d->stats.sessions_failed++;
     }
@@ -187,15 +198,13 @@ static void set_timer(struct dispatch *d, struct session *s)
     ev_timer_start(d->loop->ev, &s->timer);
 }
 
-void dispatch_session_event(struct dispatch *d, struct session *s, enum session_event event,
-                            unsigned side, enum reason reason)
+static void step(struct dispatch *d, struct session *s, const struct session_input *in)
 {
-    struct session_input in = {.event = event, .side = (enum session_side)side, .reason = reason};
     struct ref self = s->slot.self;
-    unsigned effects = session_step(&s->machine, &s->limits, &in, d->loop->now);
+    unsigned effects = session_step(&s->machine, &s->limits, in, d->loop->now);
 
     if (effects & SESSION_DO_MISSED)
-        dispatch_learn(d, s, false);
+        dispatch_missed(d, s, s->machine.planned);
     if (effects & SESSION_DO_END) {
         do_end(d, s);
         return;
@@ -208,6 +217,14 @@ void dispatch_session_event(struct dispatch *d, struct session *s, enum session_
     /* What these did may have moved the machine on, or ended the session. */
     if (slab_get(&d->sessions, self) == s)
         set_timer(d, s);
+}
+
+void dispatch_session_event(struct dispatch *d, struct session *s, enum session_event event,
+                            unsigned side, enum reason reason)
+{
+    step(
+        d, s,
+        &(struct session_input){.event = event, .side = (enum session_side)side, .reason = reason});
 }
 
 static void session_time(struct ev_loop *loop, struct ev_timer *timer, int events)
@@ -400,28 +417,49 @@ static void rejected(struct dispatch *d, struct session *s, const struct msg_rej
     dispatch_session_event(d, s, SESSION_REJECT, SIDE_TARGET, REASON_DECLINED);
 }
 
-static void resulted(struct dispatch *d, struct session *s, unsigned side,
-                     const struct msg_result *m)
+/* The last word on each round counts. */
+static void count_syns(struct session *s, unsigned side, const struct msg_result *m)
 {
     struct row_session *r = s->row;
-    enum reason reason = m->reason <= REASON_INTERNAL ? (enum reason)m->reason : REASON_INTERNAL;
-    /* Of an earlier round only one thing is still of interest: that it was won after all. */
-    if (m->round > s->machine.round || (m->round < s->machine.round && reason != REASON_OK) ||
-        s->machine.state < SESSION_PREPARING)
-        return;
-    r->syns[side] = (uint16_t)tick_min(r->syns[side] + m->syns, UINT16_MAX);
-    r->refusals[side] = (uint16_t)tick_min(r->refusals[side] + m->refusals, UINT16_MAX);
+    tick syns = 0, refusals = 0;
+    s->told[side][m->round - 1].syns = m->syns;
+    s->told[side][m->round - 1].refusals = m->refusals;
+    for (unsigned i = 0; i < SESSION_ROUNDS_MAX; i++) {
+        syns += s->told[side][i].syns;
+        refusals += s->told[side][i].refusals;
+    }
+    r->syns[side] = (uint16_t)tick_min(syns, UINT16_MAX);
+    r->refusals[side] = (uint16_t)tick_min(refusals, UINT16_MAX);
+}
+
+static void note_times(struct session *s, unsigned side, const struct msg_result *m)
+{
+    struct row_session *r = s->row;
     r->late_us[side] = m->late_us;
     r->elapsed_us[side] = m->elapsed_us;
-    if (reason == REASON_OK) {
-        r->met[!side] = m->remote;
-        r->family = m->remote.family;
-    }
     if (s->machine.resulted[!side]) {
         int64_t skew = (int64_t)r->late_us[SIDE_REQUESTER] - r->late_us[SIDE_TARGET];
         r->skew_us = (int32_t)tick_max(INT32_MIN, tick_min(skew, INT32_MAX));
     }
-    dispatch_session_event(d, s, SESSION_RESULT, side, reason);
+}
+
+static void resulted(struct dispatch *d, struct session *s, unsigned side,
+                     const struct msg_result *m)
+{
+    struct session_input in = {
+        .event = SESSION_RESULT, .side = (enum session_side)side, .round = m->round};
+    in.reason = m->reason <= REASON_INTERNAL ? (enum reason)m->reason : REASON_INTERNAL;
+    if (!m->round || m->round > s->machine.planned || m->round > SESSION_ROUNDS_MAX)
+        return;
+    count_syns(s, side, m);
+    if (in.reason == REASON_OK || m->round == s->machine.planned)
+        note_times(s, side, m);
+    if (in.reason == REASON_OK) {
+        s->row->met[!side] = m->remote;
+        s->row->family = m->remote.family;
+        s->won_round = m->round;
+    }
+    step(d, s, &in);
 }
 
 static void cancelled(struct dispatch *d, struct channel *c, const struct msg_cancel *m)

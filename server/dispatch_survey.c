@@ -200,9 +200,57 @@ static void run_expired(struct ev_loop *loop, struct ev_timer *timer, int events
     run_complete(run->d, run);
 }
 
+/* ---- what observations and rounds cost ---- */
+
+uint16_t dispatch_syns_left(struct dispatch *d, const struct channel *c, unsigned family)
+{
+    const struct nat *n = channel_nat(&d->table, c, family);
+    const struct peer *p = slab_get(&d->table.peers, c->peer);
+    uint32_t cap = (uint32_t)d->conf->address_syns;
+    if (!n || !p)
+        return UINT16_MAX;
+    uint16_t all = account_left(&n->syns, cap, d->loop->now);
+    uint16_t own = account_left(&p->syns[family], cap / 2, d->loop->now);
+    return all < own ? all : own;
+}
+
+void dispatch_charge(struct dispatch *d, const struct channel *c, unsigned family, unsigned syns,
+                     unsigned ports)
+{
+    struct nat *n = channel_nat(&d->table, c, family);
+    struct peer *p = slab_get(&d->table.peers, c->peer);
+    if (n)
+        account_add(&n->syns, syns, d->loop->now);
+    if (p) {
+        account_add(&p->syns[family], syns, d->loop->now);
+        account_add(&p->ports[family], ports, d->loop->now);
+    }
+}
+
+static unsigned steps_of(const struct steps *steps, unsigned family)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < steps->count; i++)
+        count += family_index(&steps->at[i].server) == family;
+    return count;
+}
+
+/* Each observation is a connection of its own. */
+static bool afford(struct dispatch *d, const struct channel *c, const struct steps *steps)
+{
+    for (unsigned family = 0; family < FAMILY_COUNT; family++)
+        if (steps_of(steps, family) > dispatch_syns_left(d, c, family))
+            return false;
+    for (unsigned family = 0; family < FAMILY_COUNT; family++) {
+        unsigned count = steps_of(steps, family);
+        dispatch_charge(d, c, family, count, count);
+    }
+    return true;
+}
+
 static struct run *run_start(struct dispatch *d, struct channel *c, const struct steps *steps)
 {
-    struct run *run = slab_take(&d->runs);
+    struct run *run = afford(d, c, steps) ? slab_take(&d->runs) : NULL;
     if (!run) {
         d->stats.limit_hits++;
         return NULL;
@@ -398,7 +446,8 @@ static void anchor_family(struct dispatch *d, struct session *s, unsigned side, 
     /* The first round's punch sockets were named with the request; later ones are not known yet. */
     const struct endpoint none = endpoint_none();
     const struct endpoint *local = s->machine.round == 1 ? &s->local[side][family] : &none;
-    struct profile view = profile_view(&n->profile, dispatch_peer_number(c->peer), d->loop->now);
+    struct profile profile = dispatch_profile(d, s, side, n);
+    struct profile view = profile_view(&profile, dispatch_peer_number(c->peer), d->loop->now);
     unsigned count = predict_anchors_needed(&view, local, &c->observed[family]);
     struct survey_servers servers = dispatch_servers(d, c, family);
     if (count)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "account.h"
 #include "lookup.h"
 #include "predict_block.h"
 #include "proto/endpoint.h"
@@ -12,6 +13,9 @@
 #include "schedule_clock.h"
 #include "slab.h"
 #include "store.h"
+
+/* The families stand at fixed places: 0 for IPv4, 1 for IPv6. */
+enum { FAMILY_4, FAMILY_6, FAMILY_COUNT };
 
 /*
  * Who is known (peers), who is here (channels), and the NATs they sit behind. Pure tables: no I/O,
@@ -28,7 +32,9 @@ struct peer {
     uint8_t key[KEY_SIZE];
     char *name; /* owned; NULL: none */
     struct ref listener;
-    uint32_t requested; /* sessions under way that it asked for */
+    struct account syns[FAMILY_COUNT];  /* that surveys and sessions had it send */
+    struct account ports[FAMILY_COUNT]; /* of its NAT that these took */
+    uint32_t requested;                 /* sessions under way that it asked for */
     uint16_t channels;
     struct port_block block; /* its own, on the NAT that it was seen on last */
     struct ref block_nat;
@@ -37,9 +43,6 @@ struct peer {
     stamp access_expires; /* 0: never */
     stamp first_seen, last_seen;
 };
-
-/* The families stand at fixed places: 0 for IPv4, 1 for IPv6. */
-enum { FAMILY_4, FAMILY_6, FAMILY_COUNT };
 
 static inline unsigned family_index(const struct endpoint *e)
 {
@@ -73,9 +76,10 @@ struct nat {
     struct slot slot;
     struct endpoint address; /* net_limit_block() of it */
     struct profile profile;
-    uint32_t channels; /* that come from it now */
-    bool probing;      /* its refusal is being tried out */
-    tick probed;       /* when that was done last */
+    struct account syns; /* that surveys and sessions had its peers send */
+    uint32_t channels;   /* that come from it now */
+    bool probing;        /* its refusal is being tried out */
+    tick probed;         /* when that was done last */
     stamp learnt, refusal_learnt;
 };
 

@@ -9,6 +9,12 @@
 #define LEAD_MIN (2 * TICK_MS)
 /* More lead than this is a clock that went wrong, not one that is uncertain. */
 #define LEAD_MAX (100 * TICK_MS)
+/* A proven connection takes the SYNs' way across and back, three messages of the proof, and the
+ * report: six ways across, with what timers and processors take. */
+#define AGAIN_WAYS 6
+#define AGAIN_MIN  (250 * TICK_MS)
+/* Two more tries after a refusal: across and back, and a pause of one way at most. */
+#define AGAIN_RETRY_WAYS 6
 /* The least range of the random pause: below it, two hosts' wake-up times are too much alike. */
 #define RETRY_MIN (5 * TICK_MS)
 
@@ -63,6 +69,23 @@ static tick lead_of(const struct schedule_side side[2], tick now)
     return clamp(lead, LEAD_MIN, LEAD_MAX);
 }
 
+/* By how much side i must come before the other one. */
+static tick lead_of_side(const struct schedule_side side[2], int i, tick lead)
+{
+    const struct schedule_side *own = &side[i];
+    const struct schedule_side *other = &side[!i];
+    tick crossing = (delay_of(own) + delay_of(other)) / 2;
+
+    if (answers(own) && !answers(other))
+        return own->no_simultaneous_open && !other->no_simultaneous_open ? tick_min(lead, crossing)
+                                                                         : lead;
+    if (!other->no_simultaneous_open || own->no_simultaneous_open)
+        return 0;
+    if (answers(other))
+        return answers(own) ? tick_min(lead, crossing) : 0;
+    return lead;
+}
+
 /*
  * Both starts so that the SYNs pass the server's vantage point together, at `punch`, but for the
  * lead. The leading side hears of it no sooner than the other: where its lead would put its start
@@ -77,7 +100,7 @@ static void start_together(struct schedule *out, const struct schedule_side side
 
     out->punch = saturating_add(now, 2 * tick_max(delay[0], delay[1]) + slack);
     for (i = 0; i < 2; i++) {
-        tick lead = answers(&side[i]) && !answers(&side[!i]) ? lead_of(side, now) : 0;
+        tick lead = lead_of_side(side, i, lead_of(side, now));
 
         out->start_server[i] = saturating_add(out->punch, -(delay[i] + lead));
         earliest = saturating_add(now, delay[i] + slack);
@@ -104,7 +127,8 @@ struct schedule schedule_make(const struct schedule_side side[2], tick now, tick
     tick slack = clamp(margin, 0, DELAY_MAX) + tick_max(jitter_of(&side[0]), jitter_of(&side[1]));
     int i;
 
-    if (answers(&side[0]) || answers(&side[1])) {
+    if (answers(&side[0]) || answers(&side[1]) || side[0].no_simultaneous_open ||
+        side[1].no_simultaneous_open) {
         start_together(&out, side, now, slack);
     } else {
         /* Skew costs nothing: the later first SYN finds the hole of the earlier one. */
@@ -116,5 +140,8 @@ struct schedule schedule_make(const struct schedule_side side[2], tick now, tick
         out.start[i] = saturating_add(out.start_server[i], side[i].clock.offset);
         out.retry[i] = retry_of(&side[!i], across);
     }
+    out.again = AGAIN_MIN + AGAIN_WAYS * across;
+    if (out.retry[0] && out.retry[1])
+        out.again += AGAIN_RETRY_WAYS * across;
     return out;
 }

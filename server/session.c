@@ -36,7 +36,6 @@ static unsigned prepare(struct session_machine *m, const struct session_limits *
 {
     m->round++;
     memset(m->prepared, 0, sizeof(m->prepared));
-    memset(m->resulted, 0, sizeof(m->resulted));
     enter(m, SESSION_PREPARING, now, limits->prepare);
     return SESSION_DO_PREPARE;
 }
@@ -59,16 +58,81 @@ static enum reason telling(enum reason a, enum reason b)
     return REASON_MISSED;
 }
 
-static unsigned round_lost(struct session_machine *m, const struct session_limits *limits, tick now)
+static bool has_result(const struct session_machine *m, enum reason reason)
+{
+    return (m->resulted[0] && m->result[0] == reason) || (m->resulted[1] && m->result[1] == reason);
+}
+
+/* Both sides have said that nothing more can come of the planned round. */
+static bool settled(const struct session_machine *m)
+{
+    return m->resulted[0] && m->resulted[1];
+}
+
+/* Why the planned round has met nobody so far. */
+static void note_lost(struct session_machine *m)
 {
     enum reason why = telling(m->resulted[0] ? m->result[0] : REASON_MISSED,
                               m->resulted[1] ? m->result[1] : REASON_MISSED);
-    if (m->round > 1)
-        why = telling(why, m->lost);
-    m->lost = why;
-    if (why == REASON_PEER_LOST || m->round >= limits->rounds || now + ROUND_LEAST > m->expires)
-        return SESSION_DO_MISSED | end(m, why);
-    return SESSION_DO_MISSED | prepare(m, limits, now);
+    m->lost = m->planned > 1 ? telling(why, m->lost) : why;
+}
+
+static unsigned all_lost(struct session_machine *m)
+{
+    note_lost(m);
+    return SESSION_DO_MISSED | end(m, m->lost);
+}
+
+/* No round follows, but those that were punched may still be won while their sockets are held. */
+static unsigned hold_on(struct session_machine *m, tick now)
+{
+    tick open = settled(m) ? m->held : tick_max(m->held, m->until);
+    m->state = SESSION_PUNCHING;
+    m->round = m->planned;
+    m->last = true;
+    if (open <= now)
+        return all_lost(m);
+    m->deadline = open;
+    return SESSION_DO_NOTHING;
+}
+
+/* The planned round will probably not meet any more. */
+static unsigned go_on(struct session_machine *m, const struct session_limits *limits, tick now)
+{
+    bool alone = has_result(m, REASON_PEER_LOST);
+    if (m->last || alone || m->round >= limits->rounds || now + ROUND_LEAST > m->expires)
+        return hold_on(m, now);
+    note_lost(m);
+    return prepare(m, limits, now);
+}
+
+/* The connection stands when one side says so; the other's word only completes the record. */
+static unsigned won(struct session_machine *m, const struct session_limits *limits,
+                    const struct session_input *in, tick now)
+{
+    enum session_side other = in->side == SIDE_REQUESTER ? SIDE_TARGET : SIDE_REQUESTER;
+    bool other_over = m->resulted[other] &&
+                      (m->result[other] == REASON_OK || m->result[other] == REASON_PEER_LOST);
+    if (m->resulted[in->side] && m->result[in->side] == REASON_OK)
+        return SESSION_DO_NOTHING;
+    m->resulted[in->side] = true;
+    m->result[in->side] = REASON_OK;
+    return other_over ? end(m, REASON_OK) : enter(m, SESSION_PUNCHING, now, limits->grace);
+}
+
+/* The first word of a side on the planned round counts. What it says of an earlier one may explain
+ * something. */
+static bool take_loss(struct session_machine *m, const struct session_input *in)
+{
+    if (in->round < m->planned) {
+        m->lost = telling(m->lost, in->reason);
+        return false;
+    }
+    if (!m->planned || m->resulted[in->side] || in->round > m->planned)
+        return false;
+    m->resulted[in->side] = true;
+    m->result[in->side] = in->reason;
+    return true;
 }
 
 /* ---- INVITED ---- */
@@ -144,22 +208,30 @@ static unsigned prepared_enough(struct session_machine *m, const struct session_
                                 const struct session_input *in, tick now)
 {
     (void)in;
-    if (now >= m->expires)
-        return end(m, REASON_PUNCH_TIMEOUT);
-    return punch(m, limits, now);
+    if (now < m->expires)
+        return punch(m, limits, now);
+    return m->planned ? all_lost(m) : end(m, REASON_PUNCH_TIMEOUT);
 }
 
-/* A connection of a round that was given up already, proven after all: nothing better can come. */
-static unsigned late_result(struct session_machine *m, const struct session_limits *limits,
-                            const struct session_input *in, tick now)
+/* The earlier rounds go on while the next one is being prepared. */
+static unsigned result_early(struct session_machine *m, const struct session_limits *limits,
+                             const struct session_input *in, tick now)
 {
+    if (in->reason == REASON_OK && m->planned)
+        return won(m, limits, in, now);
+    (void)take_loss(m, in);
+    return SESSION_DO_NOTHING;
+}
+
+static unsigned lost_early(struct session_machine *m, const struct session_limits *limits,
+                           const struct session_input *in, tick now)
+{
+    struct session_input lost = {.side = in->side, .reason = REASON_PEER_LOST, .round = m->planned};
     (void)limits;
-    (void)now;
-    if (in->reason != REASON_OK)
-        return SESSION_DO_NOTHING;
-    m->resulted[in->side] = true;
-    m->result[in->side] = REASON_OK;
-    return end(m, REASON_OK);
+    if (!m->planned)
+        return end(m, REASON_PEER_LOST);
+    (void)take_loss(m, &lost);
+    return hold_on(m, now);
 }
 
 /* ---- PUNCHING ---- */
@@ -168,7 +240,13 @@ static unsigned planned(struct session_machine *m, const struct session_limits *
                         const struct session_input *in, tick now)
 {
     (void)now;
-    m->deadline = tick_min(tick_after(in->until, limits->grace), m->expires);
+    if (m->planned && !settled(m))
+        m->held = tick_max(m->held, m->until);
+    m->planned = m->round;
+    memset(m->resulted, 0, sizeof(m->resulted));
+    m->until = tick_min(tick_after(in->until, limits->grace), m->expires);
+    m->last = m->round >= limits->rounds || tick_after(in->again, ROUND_LEAST) > m->expires;
+    m->deadline = m->last ? m->until : tick_min(in->again, m->until);
     return SESSION_DO_NOTHING;
 }
 
@@ -176,35 +254,35 @@ static unsigned no_plan(struct session_machine *m, const struct session_limits *
                         const struct session_input *in, tick now)
 {
     (void)limits;
-    (void)now;
-    return end(m, in->reason);
+    return m->planned ? hold_on(m, now) : end(m, in->reason);
+}
+
+/*
+ * A side whose SYNs were all refused, or found a stranger, needs fresh ports: what the other side
+ * still has under way is held beside the next round.
+ */
+static bool hopeless(enum reason reason)
+{
+    return reason == REASON_REFUSED || reason == REASON_STRANGER;
 }
 
 static unsigned result(struct session_machine *m, const struct session_limits *limits,
                        const struct session_input *in, tick now)
 {
-    enum session_side other = in->side == SIDE_REQUESTER ? SIDE_TARGET : SIDE_REQUESTER;
-    if (m->resulted[in->side])
+    if (in->reason == REASON_OK)
+        return in->round <= m->planned ? won(m, limits, in, now) : SESSION_DO_NOTHING;
+    if (!take_loss(m, in) || has_result(m, REASON_OK))
         return SESSION_DO_NOTHING;
-    m->resulted[in->side] = true;
-    m->result[in->side] = in->reason;
-    bool won = in->reason == REASON_OK || (m->resulted[other] && m->result[other] == REASON_OK);
-    if (m->resulted[other])
-        return won ? end(m, REASON_OK) : round_lost(m, limits, now);
-    /* The connection stands when one side says so; the other's word only completes the record. */
-    if (won)
-        m->deadline = tick_after(now, limits->grace);
-    return SESSION_DO_NOTHING;
+    return settled(m) || hopeless(in->reason) ? go_on(m, limits, now) : SESSION_DO_NOTHING;
 }
 
 static unsigned round_over(struct session_machine *m, const struct session_limits *limits,
                            const struct session_input *in, tick now)
 {
     (void)in;
-    for (unsigned side = 0; side < 2; side++)
-        if (m->resulted[side] && m->result[side] == REASON_OK)
-            return end(m, REASON_OK);
-    return round_lost(m, limits, now);
+    if (has_result(m, REASON_OK))
+        return end(m, REASON_OK);
+    return now >= m->expires ? all_lost(m) : go_on(m, limits, now);
 }
 
 /* The punch goes on without the server: the other side may still report that it met. */
@@ -212,7 +290,10 @@ static unsigned lost_in_round(struct session_machine *m, const struct session_li
                               const struct session_input *in, tick now)
 {
     struct session_input lost = {
-        .event = SESSION_RESULT, .side = in->side, .reason = REASON_PEER_LOST};
+        .event = SESSION_RESULT, .side = in->side, .reason = REASON_PEER_LOST, .round = m->planned};
+    /* Nobody is left who could say more. */
+    if (has_result(m, REASON_OK) && m->result[in->side] != REASON_OK)
+        return end(m, REASON_OK);
     return result(m, limits, &lost, now);
 }
 
@@ -236,6 +317,13 @@ static unsigned cancelled(struct session_machine *m, const struct session_limits
     return end(m, in->side == SIDE_REQUESTER ? REASON_CANCELLED : REASON_PEER_LOST);
 }
 
+static unsigned cancelled_early(struct session_machine *m, const struct session_limits *limits,
+                                const struct session_input *in, tick now)
+{
+    return in->side == SIDE_REQUESTER ? cancelled(m, limits, in, now)
+                                      : lost_early(m, limits, in, now);
+}
+
 static unsigned cancelled_in_round(struct session_machine *m, const struct session_limits *limits,
                                    const struct session_input *in, tick now)
 {
@@ -256,9 +344,9 @@ static const transition transitions[SESSION_STATE_COUNT][SESSION_EVENT_COUNT] = 
                           [SESSION_CANCEL] = cancelled,
                           [SESSION_TIME] = ready_enough},
     [SESSION_PREPARING] = {[SESSION_PREPARED] = prepared,
-                           [SESSION_RESULT] = late_result,
-                           [SESSION_LOST] = lost,
-                           [SESSION_CANCEL] = cancelled,
+                           [SESSION_RESULT] = result_early,
+                           [SESSION_LOST] = lost_early,
+                           [SESSION_CANCEL] = cancelled_early,
                            [SESSION_TIME] = prepared_enough},
     [SESSION_PUNCHING] = {[SESSION_PLANNED] = planned,
                           [SESSION_NO_PLAN] = no_plan,

@@ -17,6 +17,9 @@
  *        |                       |                           ^                             |
  *        |                       |                           +-------- next round ---------+
  *        +-----------------------+--------------> ENDED <----------------------------------+
+ *
+ * The next round begins soon, with the sockets of the earlier ones still held: each of them can be
+ * won until its own time is over. So no round counts as missed before the session is over.
  */
 enum session_state {
     SESSION_INVITED,   /* the target has been asked */
@@ -34,13 +37,13 @@ enum session_event {
     SESSION_REJECT,   /* it does not (`reason`) */
     SESSION_READY,    /* all is known about `side` that a plan needs */
     SESSION_PREPARED, /* the anchors of `side` are there, or will not come */
-    SESSION_PLANNED,  /* the plan is on its way; the round lasts until `until` */
+    SESSION_PLANNED,  /* the plan is on its way; its sockets are held until `until`, and from
+                         `again` on the next round may be prepared */
     SESSION_NO_PLAN,  /* there is none worth trying (`reason`) */
-    SESSION_RESULT, /* `side` reports how the round went (`reason`), or that an earlier one was won
-                       after all */
-    SESSION_LOST,   /* `side` has lost its channel */
-    SESSION_CANCEL, /* `side` gives up */
-    SESSION_TIME,   /* the deadline has come */
+    SESSION_RESULT,   /* `side` reports how `round` went (`reason`) */
+    SESSION_LOST,     /* `side` has lost its channel */
+    SESSION_CANCEL,   /* `side` gives up */
+    SESSION_TIME,     /* the deadline has come */
     SESSION_EVENT_COUNT
 };
 
@@ -50,8 +53,8 @@ enum session_effect {
     SESSION_DO_PREPARE = 1, /* ask both sides for the anchors of round `round`; say PREPARED for a
                                side that needs none */
     SESSION_DO_PUNCH = 2,   /* predict, plan, schedule, send; then say PLANNED or NO_PLAN */
-    SESSION_DO_MISSED = 4, /* the round that just ended met nobody: evidence against the profiles */
-    SESSION_DO_END = 8     /* tell both sides `outcome`, record it, forget the session */
+    SESSION_DO_MISSED = 4,  /* none of the rounds met: evidence against the profiles */
+    SESSION_DO_END = 8      /* tell both sides `outcome`, record it, forget the session */
 };
 
 struct session_limits {
@@ -65,11 +68,15 @@ struct session_limits {
 /* Only these are ever changed by session_step(); all zero but for what session_start() sets. */
 struct session_machine {
     enum session_state state;
-    uint8_t round; /* counts from 1 */
+    uint8_t round;   /* the newest that was prepared; counts from 1 */
+    uint8_t planned; /* the newest whose plan has gone out */
+    bool last;       /* no round follows the planned one */
     bool ready[2], prepared[2], resulted[2];
-    enum reason result[2];
-    enum reason lost; /* why the rounds so far met nobody */
+    enum reason result[2]; /* of the planned round, or that any was won */
+    enum reason lost;      /* why the rounds so far met nobody */
     enum reason outcome;
+    tick until;    /* how long the planned round is held */
+    tick held;     /* how long earlier ones are that a side has not given up */
     tick deadline; /* when to say SESSION_TIME */
     tick expires;  /* the session's own end */
 };
@@ -78,7 +85,8 @@ struct session_input {
     enum session_event event;
     enum session_side side;
     enum reason reason;
-    tick until;
+    tick until, again;
+    uint8_t round; /* of a RESULT */
 };
 
 extern const struct session_limits session_limits_default;

@@ -106,6 +106,96 @@ static void test_stranger(void **state)
     (void)close(listener);
 }
 
+static struct msg next_round(struct pair *p, int side, uint8_t round, const struct endpoint *to)
+{
+    struct msg m = pair_punch_of(p, side, pair_now());
+
+    m.punch_.round = round;
+    m.punch_.volleys.at[0].socket = (uint16_t)(1024 * (round - 1));
+    if (to)
+        m.punch_.volleys.at[0].remote = *to;
+    return m;
+}
+
+/* A second round comes while the first one's SYN is still unanswered; it is the first that wins. */
+static void test_earlier_round_wins(void **state)
+{
+    struct pair *p = *state;
+    struct endpoint deaf;
+    struct msg m;
+
+    pair_introduce(p);
+    int full = stranger(&deaf);
+    /* The requester alone begins; its SYN waits in the backlog of a target that is not there yet.
+     */
+    m = next_round(p, 0, 1, &deaf);
+    fake_send(pair_conn(p, 0), &m);
+    fake_run_ms(&p->server, 20);
+    m = next_round(p, 0, 2, &deaf);
+    fake_send(pair_conn(p, 0), &m);
+    m = fake_expect(&p->server, p->a, MSG_RESULT);
+    assert_int_equal(m.result_.round, 1); /* as it stands: open, and nobody speaks */
+    assert_int_equal(m.result_.reason, REASON_NO_PROOF);
+    assert_int_equal(m.result_.syns, 1);
+    /* The other side's SYN to the port of round 1 finds the listener. */
+    m = next_round(p, 1, 1, NULL);
+    fake_send(pair_conn(p, 1), &m);
+    struct tryst_report *ra, *rb;
+    int fd_a = pair_take(p, p->a, &ra);
+    int fd_b = pair_take(p, p->b, &rb);
+    m = fake_expect(&p->server, p->a, MSG_RESULT);
+    assert_int_equal(m.result_.reason, REASON_OK);
+    assert_int_equal(m.result_.round, 1);
+    assert_int_equal(m.result_.how, RESULT_ACCEPTED);
+    assert_int_equal(m.result_.syns, 1);
+    /* What was still under way is closed. */
+    int fd;
+    while ((fd = accept(full, NULL, NULL)) >= 0) {
+        char in[256];
+        fake_run_ms(&p->server, 5);
+        while (recv(fd, in, sizeof(in), MSG_DONTWAIT) > 0)
+            ;
+        assert_int_equal(recv(fd, in, sizeof(in), MSG_DONTWAIT), 0);
+        (void)close(fd);
+    }
+    (void)close(full);
+    (void)close(fd_a);
+    (void)close(fd_b);
+    tryst_report_free(ra);
+    tryst_report_free(rb);
+}
+
+/* A stranger is known by its first bytes: the server hears of it long before the round is over, and
+ * the listener stays. */
+static void test_given_up_early(void **state)
+{
+    struct pair *p = *state;
+    struct endpoint at;
+    int fd;
+
+    pair_introduce(p);
+    int listener = stranger(&at);
+    struct msg m = next_round(p, 0, 1, &at);
+    m.punch_.hold_us = 30 * 1000000;
+    fake_send(pair_conn(p, 0), &m);
+    for (int i = 0; i < 200 && (fd = accept(listener, NULL, NULL)) < 0; i++)
+        fake_run(&p->server);
+    assert_int_equal(send(fd, "220 ready\r\n", 11, 0), 11);
+    m = fake_expect(&p->server, p->a, MSG_RESULT);
+    assert_int_equal(m.result_.reason, REASON_STRANGER);
+    (void)close(fd);
+    (void)close(listener);
+    m = next_round(p, 1, 1, NULL);
+    fake_send(pair_conn(p, 1), &m);
+    struct tryst_report *ra, *rb;
+    int fd_a = pair_take(p, p->a, &ra);
+    int fd_b = pair_take(p, p->b, &rb);
+    (void)close(fd_a);
+    (void)close(fd_b);
+    tryst_report_free(ra);
+    tryst_report_free(rb);
+}
+
 /* What speaks the protocol, but is not the peer. */
 static void test_impostor(void **state)
 {
@@ -167,6 +257,9 @@ static void test_hostile_plan(void **state)
     fake_run_ms(&p->server, 50);
     (void)close(listener);
     m = fake_expect(&p->server, p->a, MSG_RESULT);
+    assert_int_equal(m.result_.round, 1);
+    assert_int_equal(m.result_.syns, 0);
+    m = fake_expect(&p->server, p->a, MSG_RESULT);
     assert_int_equal(m.result_.syns, 64);
 }
 
@@ -202,7 +295,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
         TEST(test_refused_then_met), TEST(test_stranger), TEST(test_impostor),
-        TEST(test_hostile_plan),     TEST(test_birthday),
+        TEST(test_hostile_plan),     TEST(test_birthday), TEST(test_earlier_round_wins),
+        TEST(test_given_up_early),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

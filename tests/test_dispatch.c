@@ -46,6 +46,7 @@ struct peer_script {
     struct daemon *daemon;
     struct key_pair key;
     int fd;
+    uint8_t from; /* 127.0.0.x is where it comes from; 0: 127.0.0.1 */
     struct noise_cipher send, receive;
     uint8_t buffer[65536];
     size_t len;
@@ -128,15 +129,23 @@ static void turn(struct daemon *t)
 
 /* ---- peers ---- */
 
-static int dial(struct daemon *t, uint16_t port)
+static int dial_from(uint8_t from, uint16_t port)
 {
     struct sockaddr_in sa = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in own = {.sin_family = AF_INET,
+                              .sin_addr.s_addr = htonl(0x7f000000u | (from ? from : 1))};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    (void)t;
+    assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof(own)), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
     fcntl(fd, F_SETFL, O_NONBLOCK);
     return fd;
+}
+
+static int dial(struct daemon *t, uint16_t port)
+{
+    (void)t;
+    return dial_from(1, port);
 }
 
 static void write_frame(int fd, const uint8_t *body, size_t len)
@@ -236,7 +245,7 @@ static void open_channel(struct daemon *t, struct peer_script *p)
     p->daemon = t;
     p->len = 0;
     p->ended = false;
-    p->fd = dial(t, t->port[0]);
+    p->fd = dial_from(p->from, t->port[0]);
     noise_start(&hs, NOISE_IK, true, MSG_PROLOGUE, sizeof(MSG_PROLOGUE) - 1, &p->key,
                 t->key.public);
     body[0] = HELLO_CONTROL;
@@ -278,15 +287,22 @@ static void peer_end(struct peer_script *p)
 }
 
 /* A registered peer. */
-static struct peer_script *join(struct daemon *t, const char *name, uint16_t flags)
+static struct peer_script *join_from(struct daemon *t, uint8_t from, const char *name,
+                                     uint16_t flags)
 {
     struct peer_script *p = peer_new();
     struct msg m;
+    p->from = from;
     open_channel(t, p);
     say_register(p, name, "", flags);
     hear(p, MSG_REGISTERED, &m);
     assert_string_equal(m.registered_.name, name);
     return p;
+}
+
+static struct peer_script *join(struct daemon *t, const char *name, uint16_t flags)
+{
+    return join_from(t, 1, name, flags);
 }
 
 static void expect_bye(struct peer_script *p, enum reason reason)
@@ -484,23 +500,32 @@ static void survey_of(struct peer_script *p, struct msg *survey)
 }
 
 /* Sends OBSERVE for one step; returns whether it was answered, in *answer. */
-static bool observe(struct daemon *t, const struct msg_survey *survey, uint8_t step,
-                    const uint8_t *secret, uint16_t port, struct msg *answer)
+static bool observe_from(struct daemon *t, uint8_t from, const struct msg_survey *survey,
+                         uint8_t step, const uint8_t *secret, uint16_t port, struct msg *answer)
 {
     struct peer_script raw = {.daemon = t};
     struct msg m = {.type = MSG_OBSERVE};
     uint8_t body[FRAME_BODY_MAX];
+    struct sockaddr_in sa;
+    socklen_t size = sizeof(sa);
+    raw.fd = dial_from(from, port);
+    getsockname(raw.fd, (struct sockaddr *)&sa, &size);
+    endpoint_from_sockaddr((struct sockaddr *)&sa, &m.observe_.local);
     memcpy(m.observe_.token, survey->token, MSG_ID_SIZE);
     m.observe_.step = step;
-    m.observe_.local = bound(1);
     msg_tag(&m, secret);
     body[0] = HELLO_OBSERVATION;
     int len = msg_encode(&m, body + 1, sizeof(body) - 1);
-    raw.fd = dial(t, port);
     write_frame(raw.fd, body, (size_t)len + 1);
     size_t got = read_frame(&raw, body);
     close(raw.fd);
     return got && msg_decode(body, got, answer) == 0 && answer->type == MSG_OBSERVED;
+}
+
+static bool observe(struct daemon *t, const struct msg_survey *survey, uint8_t step,
+                    const uint8_t *secret, uint16_t port, struct msg *answer)
+{
+    return observe_from(t, 1, survey, step, secret, port, answer);
 }
 
 static void test_observations_are_authenticated(void **state)
@@ -676,6 +701,326 @@ static void test_session_to_the_end(void **state)
     peer_end(c);
 }
 
+/* ---- where SYNs may be sent ---- */
+
+static struct endpoint address(const char *text, uint16_t port)
+{
+    struct endpoint e;
+    assert_int_equal(endpoint_parse(text, port, &e), 0);
+    return e;
+}
+
+static void say_connect_with(struct peer_script *p, const char *peer, uint32_t request,
+                             const struct endpoint *also)
+{
+    struct msg m = {.type = MSG_CONNECT};
+    m.connect_.request = request;
+    snprintf(m.connect_.peer, sizeof(m.connect_.peer), "%s", peer);
+    m.connect_.budget = 64;
+    m.connect_.locals.count = 2;
+    m.connect_.locals.at[0] = bound(40001);
+    m.connect_.locals.at[1] = *also;
+    say(p, &m);
+}
+
+static void accept_with(struct peer_script *b, const struct msg *invite,
+                        const struct endpoint *also)
+{
+    struct msg m = {.type = MSG_ACCEPT};
+    memcpy(m.accept_.session, invite->invite_.session, MSG_ID_SIZE);
+    m.accept_.budget = 64;
+    m.accept_.locals.count = 2;
+    m.accept_.locals.at[0] = bound(40002);
+    m.accept_.locals.at[1] = *also;
+    say(b, &m);
+}
+
+static void check_only_to(const struct msg *punch, const char *observed)
+{
+    struct endpoint e = address(observed, 1);
+    for (unsigned i = 0; i < punch->punch_.volleys.count; i++)
+        assert_true(endpoint_same_address(&punch->punch_.volleys.at[i].remote, &e));
+}
+
+/* One session in which both sides say that they also have this address; how many hosts each was
+ * told, or -1 if they differ. */
+static int hosts_told(struct peer_script *a, struct peer_script *b, const char *observed_a,
+                      const char *observed_b, const char *lie)
+{
+    static uint32_t request = 100;
+    struct endpoint also = address(lie, 4444);
+    struct msg invite, to_a, to_b, cancel = {.type = MSG_CANCEL};
+
+    say_connect_with(a, "b", ++request, &also);
+    hear(b, MSG_INVITE, &invite);
+    accept_with(b, &invite, &also);
+    hear(a, MSG_PUNCH, &to_a);
+    hear(b, MSG_PUNCH, &to_b);
+    check_only_to(&to_a, observed_b);
+    check_only_to(&to_b, observed_a);
+    cancel.cancel_.request = request;
+    memcpy(cancel.cancel_.session, to_a.punch_.session, MSG_ID_SIZE);
+    say(a, &cancel);
+    expect_outcome(a, request, REASON_CANCELLED);
+    expect_outcome(b, 0, REASON_CANCELLED);
+    for (unsigned i = 0; i < to_a.punch_.hosts.count; i++)
+        assert_true(endpoint_equal(&to_a.punch_.hosts.at[i], &also));
+    return to_a.punch_.hosts.count == to_b.punch_.hosts.count ? to_a.punch_.hosts.count : -1;
+}
+
+static const char *const lies[] = {"8.8.8.8",     "203.0.113.7", "255.255.255.255",
+                                   "224.0.0.251", "239.1.2.3",   "0.0.0.0",
+                                   "127.0.0.9",   "169.254.1.1", "100.64.0.1",
+                                   "192.0.0.8",   "198.18.0.1",  "2001:4860:4860::8888",
+                                   "2001:db8::7", "ff02::1",     "ff0e::1",
+                                   "fe80::1",     "::1"};
+
+/* Behind one public address: a private address is told, and nothing else that a peer makes up. */
+static void test_hosts_are_private(void **state)
+{
+    struct daemon *t = *state;
+    learn_loopback(t);
+    struct peer_script *a = join(t, "a", 0), *b = join(t, "b", REGISTER_LISTEN);
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++)
+        if (hosts_told(a, b, "127.0.0.1", "127.0.0.1", lies[i]) != 0)
+            fail_msg("%s was told", lies[i]);
+    assert_int_equal(hosts_told(a, b, "127.0.0.1", "127.0.0.1", "192.168.1.9"), 1);
+    /* Of a family in which they were never seen behind one address, not even a private one. */
+    assert_int_equal(hosts_told(a, b, "127.0.0.1", "127.0.0.1", "fd00::9"), 0);
+    /* Nor the server's own address. */
+    t->d.servers[FAMILY_4].addresses[0] = address("192.168.1.9", 1);
+    t->d.servers[FAMILY_4].address_count = 1;
+    assert_int_equal(hosts_told(a, b, "127.0.0.1", "127.0.0.1", "192.168.1.9"), 0);
+    peer_end(a);
+    peer_end(b);
+}
+
+static void learn_address(struct daemon *t, const char *text, enum nat_mapping mapping,
+                          enum nat_allocation allocation)
+{
+    struct endpoint e = address(text, 1);
+    struct nat *n = nat_find(&t->d.table, &e, true);
+    n->profile.nat.mapping = (uint8_t)mapping;
+    n->profile.nat.allocation = (uint8_t)allocation;
+    n->profile.nat.filtering = NAT_APDF;
+    n->profile.nat.confidence = 98;
+    n->profile.nat.samples = 8;
+    n->profile.learnt = t->loop.now;
+    profile_learn_refusal(&n->profile, NAT_RST, t->loop.now);
+}
+
+/* Behind two addresses nothing of what they say matters. */
+static void test_no_hosts_between_two_addresses(void **state)
+{
+    struct daemon *t = *state;
+    learn_address(t, "127.0.0.2", NAT_MAPPING_NONE, NAT_PRESERVE);
+    learn_address(t, "127.0.0.3", NAT_MAPPING_NONE, NAT_PRESERVE);
+    struct peer_script *a = join_from(t, 2, "a", 0), *b = join_from(t, 3, "b", REGISTER_LISTEN);
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++)
+        if (hosts_told(a, b, "127.0.0.2", "127.0.0.3", lies[i]) != 0)
+            fail_msg("%s was told", lies[i]);
+    assert_int_equal(hosts_told(a, b, "127.0.0.2", "127.0.0.3", "192.168.1.9"), 0);
+    peer_end(a);
+    peer_end(b);
+}
+
+static void check_steps(struct daemon *t, const struct steps *steps)
+{
+    for (unsigned i = 0; i < steps->count; i++) {
+        const struct endpoint *e = &steps->at[i].server;
+        struct endpoint unsaid = {.family = e->family, .port = e->port}, own = bound(e->port);
+        assert_true(endpoint_equal(e, &unsaid) || endpoint_equal(e, &own));
+        assert_true(e->port == t->port[0] || e->port == t->port[1] || e->port == t->port[2]);
+    }
+}
+
+/* Observations go to the server, and it connects back to where the channel comes from: an address
+ * that a peer only talks of becomes no NAT to be tried out. */
+static void test_registered_lies(void **state)
+{
+    struct daemon *t = *state;
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+        struct peer_script *p = peer_new();
+        struct msg m = {.type = MSG_REGISTER};
+        open_channel(t, p);
+        m.register_.version = MSG_VERSION;
+        m.register_.locals.count = 2;
+        m.register_.locals.at[0] = bound(1);
+        m.register_.locals.at[1] = address(lies[i], 9);
+        say(p, &m);
+        survey_of(p, &m);
+        check_steps(t, &m.survey_.steps);
+        peer_end(p);
+    }
+    for (uint32_t i = 0; i < slab_end(&t->d.table.nats); i++) {
+        const struct nat *n = slab_at(&t->d.table.nats, i);
+        assert_true(!n || endpoint_is_loopback(&n->address));
+    }
+    assert_int_equal(t->d.table.nats.used, 1);
+}
+
+/* ---- budgets and rounds ---- */
+
+/* Both sides of a session up to the first plan. */
+static void punch_both(struct peer_script *a, struct peer_script *b, uint32_t request,
+                       struct msg *to_a, struct msg *to_b)
+{
+    struct msg invite;
+    say_connect(a, "b", request, NULL);
+    hear(b, MSG_INVITE, &invite);
+    accept_invite(b, &invite);
+    hear(a, MSG_PUNCH, to_a);
+    hear(b, MSG_PUNCH, to_b);
+}
+
+/* Makes the observations that a PREPARE asks for. */
+static void prepare(struct peer_script *p, const struct msg_prepare *m)
+{
+    struct msg_survey anchors = {0};
+    struct msg answer;
+    memcpy(anchors.token, m->token, sizeof(m->token));
+    check_steps(p->daemon, &m->steps);
+    for (uint8_t i = 0; i < m->steps.count; i++)
+        assert_true(observe_from(p->daemon, p->from, &anchors, i, m->secret,
+                                 m->steps.at[i].server.port, &answer));
+}
+
+/* The next round's plans, whatever has to be observed for them. */
+static void next_round(struct peer_script *p[2], struct msg to[2])
+{
+    bool planned[2] = {false, false};
+    while (!planned[0] || !planned[1])
+        for (unsigned i = 0; i < 2; i++) {
+            while (!planned[i]) {
+                hear_any(p[i], &to[i]);
+                planned[i] = to[i].type == MSG_PUNCH;
+                if (to[i].type == MSG_SYNC)
+                    answer_sync(p[i], &to[i]);
+                else if (to[i].type == MSG_PREPARE) {
+                    prepare(p[i], &to[i].prepare_);
+                    break;
+                } else if (!planned[i] && to[i].type != MSG_SURVEY)
+                    fail_msg("%s came", to[i].type ? msg_name(to[i].type) : "the end");
+            }
+        }
+}
+
+static void test_a_refused_side_gets_another_round(void **state)
+{
+    struct daemon *t = *state;
+    struct msg to_a, to_b, next[2];
+    learn_address(t, "127.0.0.2", NAT_MAPPING_NONE, NAT_PRESERVE);
+    learn_address(t, "127.0.0.3", NAT_MAPPING_NONE, NAT_PRESERVE);
+    struct peer_script *a = join_from(t, 2, "a", 0), *b = join_from(t, 3, "b", REGISTER_LISTEN);
+    struct endpoint at = address("127.0.0.2", 1);
+    struct nat *n = nat_find(&t->d.table, &at, false);
+    punch_both(a, b, 1, &to_a, &to_b);
+    say_result(a, &to_a, REASON_REFUSED, 1);
+    next_round((struct peer_script *[]){a, b}, next);
+    assert_int_equal(next[0].punch_.round, 2);
+    assert_int_equal(next[1].punch_.round, 2);
+    assert_true(next[0].punch_.volleys.at[0].socket != to_a.punch_.volleys.at[0].socket);
+    /* The first round is won after all: that counts, and is no evidence against anybody's NAT. */
+    say_result(a, &to_a, REASON_OK, 40002);
+    say_result(b, &to_b, REASON_OK, 40001);
+    expect_outcome(a, 1, REASON_OK);
+    expect_outcome(b, 0, REASON_OK);
+    assert_int_equal(n->profile.misses, 0);
+    peer_end(a);
+    peer_end(b);
+}
+
+static void test_one_address_has_one_account(void **state)
+{
+    struct daemon *t = *state;
+    struct msg m;
+    learn_address(t, "127.0.0.2", NAT_MAPPING_NONE, NAT_PRESERVE);
+    learn_address(t, "127.0.0.3", NAT_MAPPING_NONE, NAT_PRESERVE);
+    struct peer_script *a = join_from(t, 2, "a", 0), *b = join_from(t, 3, "b", REGISTER_LISTEN);
+    struct endpoint at = address("127.0.0.2", 1);
+    struct nat *n = nat_find(&t->d.table, &at, false);
+    uint64_t hits = t->d.stats.limit_hits;
+    punch_both(a, b, 1, &m, &m);
+    assert_int_equal(account_sum(&n->syns, t->loop.now), 1);
+    say_result(b, &m, REASON_OK, 40001);
+    m.punch_.round = 1;
+    say_result(a, &m, REASON_OK, 40002);
+    expect_outcome(a, 1, REASON_OK);
+    expect_outcome(b, 0, REASON_OK);
+    /* Others behind that address have used it up. */
+    account_add(&n->syns, (uint32_t)t->conf.address_syns, t->loop.now);
+    say_connect(a, "b", 2, NULL);
+    hear(b, MSG_INVITE, &m);
+    accept_invite(b, &m);
+    hear(a, MSG_OUTCOME, &m);
+    assert_string_equal(reason_name(m.outcome_.reason), "limit");
+    assert_non_null(strstr(m.outcome_.text, "address-syns"));
+    expect_outcome(b, 0, REASON_LIMIT);
+    assert_int_equal(t->d.stats.limit_hits, hits + 1);
+    peer_end(a);
+    peer_end(b);
+}
+
+/* A round that the session's budget leaves nothing for does not come; what was sent is waited for,
+ * unless both have given it up. */
+static void test_a_session_has_a_budget(void **state)
+{
+    struct daemon *t = *state;
+    struct msg to_a, to_b, m;
+    learn_address(t, "127.0.0.2", NAT_MAPPING_NONE, NAT_PRESERVE);
+    learn_address(t, "127.0.0.3", NAT_MAPPING_NONE, NAT_PRESERVE);
+    struct peer_script *a = join_from(t, 2, "a", 0), *b = join_from(t, 3, "b", REGISTER_LISTEN);
+    set(t, "session-syns", "1");
+    punch_both(a, b, 1, &to_a, &to_b);
+    say_result(a, &to_a, REASON_REFUSED, 1);
+    hear(a, MSG_PREPARE, &m);
+    prepare(a, &m.prepare_);
+    say_result(b, &to_b, REASON_REFUSED, 1);
+    hear(b, MSG_PREPARE, &m);
+    prepare(b, &m.prepare_);
+    expect_outcome(a, 1, REASON_REFUSED);
+    expect_outcome(b, 0, REASON_REFUSED);
+    peer_end(a);
+    peer_end(b);
+}
+
+/* Nothing is prepared, nobody waits. */
+static void test_random_against_random(void **state)
+{
+    struct daemon *t = *state;
+    struct msg invite;
+    learn_address(t, "127.0.0.2", NAT_APDM, NAT_RANDOM);
+    learn_address(t, "127.0.0.3", NAT_APDM, NAT_RANDOM);
+    struct peer_script *a = join_from(t, 2, "a", 0), *b = join_from(t, 3, "b", REGISTER_LISTEN);
+    say_connect(a, "b", 1, NULL);
+    hear(b, MSG_INVITE, &invite);
+    accept_invite(b, &invite);
+    expect_outcome(a, 1, REASON_BOTH_RANDOM);
+    expect_outcome(b, 0, REASON_BOTH_RANDOM);
+    peer_end(a);
+    peer_end(b);
+}
+
+/* Two peers behind one NAT that neither lets them meet outside nor inside: two rounds, and why. */
+static void test_no_hairpin(void **state)
+{
+    struct daemon *t = *state;
+    struct msg to_a, to_b, next[2];
+    learn_loopback(t);
+    struct peer_script *a = join(t, "a", 0), *b = join(t, "b", REGISTER_LISTEN);
+    punch_both(a, b, 1, &to_a, &to_b);
+    assert_true(to_a.punch_.hold_us < 3000000);
+    say_result(a, &to_a, REASON_MISSED, 1);
+    say_result(b, &to_b, REASON_STRANGER, 1); /* another host at home has that address */
+    next_round((struct peer_script *[]){a, b}, next);
+    say_result(a, &next[0], REASON_MISSED, 1);
+    say_result(b, &next[1], REASON_MISSED, 1);
+    expect_outcome(a, 1, REASON_NO_HAIRPIN);
+    expect_outcome(b, 0, REASON_NO_HAIRPIN);
+    peer_end(a);
+    peer_end(b);
+}
+
 static void test_a_side_that_goes(void **state)
 {
     struct daemon *t = *state;
@@ -729,6 +1074,14 @@ int main(void)
         WITH_DAEMON(test_requests_that_come_to_nothing),
         WITH_DAEMON(test_declined),
         WITH_DAEMON(test_session_to_the_end),
+        WITH_DAEMON(test_hosts_are_private),
+        WITH_DAEMON(test_no_hosts_between_two_addresses),
+        WITH_DAEMON(test_registered_lies),
+        WITH_DAEMON(test_a_refused_side_gets_another_round),
+        WITH_DAEMON(test_one_address_has_one_account),
+        WITH_DAEMON(test_a_session_has_a_budget),
+        WITH_DAEMON(test_random_against_random),
+        WITH_DAEMON(test_no_hairpin),
         WITH_DAEMON(test_a_side_that_goes),
     };
     if (sodium_init() < 0)

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -33,22 +34,91 @@ struct row {
     int delay[2];        /* ms */
     int punch, start[2]; /* after now, ms, with a margin of 10 */
     int retry[2];
+    bool refuses[2]; /* simultaneous open */
 };
 
 static const struct row rows[] = {
-    {"both silent", {NAT_SILENCE, NAT_SILENCE}, {20, 70}, 80, {80, 80}, {0, 0}},
-    {"both reset", {NAT_RST, NAT_RST}, {20, 70}, 150, {130, 80}, {90, 90}},
-    {"unknown is like reset", {NAT_REFUSAL_UNKNOWN, NAT_RST}, {20, 70}, 150, {130, 80}, {90, 90}},
-    {"both ICMP: fresh ports, no retry", {NAT_ICMP, NAT_ICMP}, {20, 70}, 150, {130, 80}, {0, 0}},
-    {"near one resets: it leads", {NAT_RST, NAT_SILENCE}, {20, 70}, 150, {128, 80}, {0, 90}},
+    {"both silent", {NAT_SILENCE, NAT_SILENCE}, {20, 70}, 80, {80, 80}, {0, 0}, {0, 0}},
+    {"both reset", {NAT_RST, NAT_RST}, {20, 70}, 150, {130, 80}, {90, 90}, {0, 0}},
+    {"unknown is like reset",
+     {NAT_REFUSAL_UNKNOWN, NAT_RST},
+     {20, 70},
+     150,
+     {130, 80},
+     {90, 90},
+     {0, 0}},
+    {"both ICMP: fresh ports, no retry",
+     {NAT_ICMP, NAT_ICMP},
+     {20, 70},
+     150,
+     {130, 80},
+     {0, 0},
+     {0, 0}},
+    {"near one resets: it leads",
+     {NAT_RST, NAT_SILENCE},
+     {20, 70},
+     150,
+     {128, 80},
+     {0, 90},
+     {0, 0}},
     {"far one resets: all wait for its lead",
      {NAT_SILENCE, NAT_RST},
      {20, 70},
      152,
      {132, 80},
-     {90, 0}},
-    {"far one sends ICMP", {NAT_SILENCE, NAT_ICMP}, {20, 70}, 152, {132, 80}, {0, 0}},
-    {"next door", {NAT_RST, NAT_RST}, {0, 1}, 12, {12, 11}, {5, 5}},
+     {90, 0},
+     {0, 0}},
+    {"far one sends ICMP", {NAT_SILENCE, NAT_ICMP}, {20, 70}, 152, {132, 80}, {0, 0}, {0, 0}},
+    {"next door", {NAT_RST, NAT_RST}, {0, 1}, 12, {12, 11}, {5, 5}, {0, 0}},
+    {"near one refuses simultaneous open: the far one leads",
+     {NAT_SILENCE, NAT_SILENCE},
+     {20, 70},
+     152,
+     {132, 80},
+     {0, 0},
+     {true, false}},
+    {"far one refuses it: the near one leads",
+     {NAT_SILENCE, NAT_SILENCE},
+     {20, 70},
+     150,
+     {128, 80},
+     {0, 0},
+     {false, true}},
+    {"both refuse it: no order helps",
+     {NAT_SILENCE, NAT_SILENCE},
+     {20, 70},
+     150,
+     {130, 80},
+     {0, 0},
+     {true, true}},
+    {"who answers leads, and the other one refuses it: one order for both",
+     {NAT_RST, NAT_SILENCE},
+     {20, 70},
+     150,
+     {128, 80},
+     {0, 90},
+     {false, true}},
+    {"who refuses it also answers: it leads, by less than the way across",
+     {NAT_SILENCE, NAT_RST},
+     {20, 70},
+     152,
+     {132, 80},
+     {90, 0},
+     {false, true}},
+    {"... next door",
+     {NAT_RST, NAT_SILENCE},
+     {0, 1},
+     12,
+     {11, 11}, /* half a millisecond, as rounded down */
+     {0, 5},
+     {true, false}},
+    {"both answer, one refuses it: the other leads by less than the way across",
+     {NAT_RST, NAT_RST},
+     {20, 70},
+     152,
+     {132, 80},
+     {90, 90},
+     {true, false}},
 };
 
 static void test_rows(void **state)
@@ -64,17 +134,22 @@ static void test_rows(void **state)
 
         for (k = 0; k < 2; k++)
             s[k] = side(r->delay[k] * MS, (k + 1) * 777 * TICK_S, r->refusal[k]);
+        for (k = 0; k < 2; k++)
+            s[k].no_simultaneous_open = r->refuses[k];
         out = schedule_make(s, NOW, 10 * MS);
         print_message("%s: punch %d, start %d %d\n", r->name, (int)((out.punch - NOW) / MS),
                       (int)((out.start_server[0] - NOW) / MS),
                       (int)((out.start_server[1] - NOW) / MS));
-        assert_int_equal(out.punch - NOW, r->punch * MS);
+        assert_int_equal((out.punch - NOW) / MS, r->punch);
         for (k = 0; k < 2; k++) {
-            assert_int_equal(out.start_server[k] - NOW, r->start[k] * MS);
+            assert_int_equal((out.start_server[k] - NOW) / MS, r->start[k]);
             assert_int_equal(out.start[k], out.start_server[k] + (k + 1) * 777 * TICK_S);
             assert_int_equal(out.retry[k], r->retry[k] * MS);
         }
         assert_true(out.hold >= 4500 * MS);
+        /* Six ways across for a proof and its report; it stays well below the hold. */
+        assert_true(out.again >= 6 * (r->delay[0] + r->delay[1]) * MS);
+        assert_true(out.again < out.hold);
     }
 }
 
@@ -167,6 +242,7 @@ static void test_order_of_start(void **state)
         struct world w;
         tick skew;
 
+        memset(&w, 0, sizeof(w));
         draw(&w, &rng);
         w.side[0].refusal = w.side[1].refusal = NAT_SILENCE;
         s = schedule_make(w.side, NOW, 5 * MS);
@@ -178,6 +254,19 @@ static void test_order_of_start(void **state)
         if (passes(&w, &s, 0) >= passes(&w, &s, 1) + w.across)
             fail_msg("seed %u: the SYN of the other side comes first", seed);
 
+        w.side[0].no_simultaneous_open = true;
+        s = schedule_make(w.side, NOW, 5 * MS);
+        check_starts(&w, &s, seed);
+        if (passes(&w, &s, 0) >= passes(&w, &s, 1) + w.across)
+            fail_msg("seed %u: a refusal for the sake of simultaneous open", seed);
+        w.side[0].refusal = NAT_SILENCE;
+        s = schedule_make(w.side, NOW, 5 * MS);
+        check_starts(&w, &s, seed);
+        if (passes(&w, &s, 1) >= passes(&w, &s, 0) + w.across)
+            fail_msg("seed %u: its SYN finds no hole", seed);
+        w.side[0].no_simultaneous_open = false;
+
+        w.side[0].refusal = seed % 2 ? NAT_RST : NAT_ICMP;
         w.side[1].refusal = NAT_RST;
         s = schedule_make(w.side, NOW, 5 * MS);
         check_starts(&w, &s, seed);

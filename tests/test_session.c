@@ -22,10 +22,13 @@ struct moment {
     int at_ms;
     enum session_event event;
     enum session_side side;
-    enum reason reason;
+    unsigned reason;
     unsigned effects;
     enum session_state state;
 };
+
+/* Of a RESULT, beside its reason: it is about the first round, not the planned one. */
+#define FIRST 0x100u
 
 struct story {
     const char *name;
@@ -80,22 +83,132 @@ static const struct story stories[] = {
       {40, SESSION_NO_PLAN, R, REASON_BOTH_RANDOM, END, SESSION_ENDED}},
      REASON_BOTH_RANDOM,
      1},
-    {"the second round meets",
+    {"the second round meets, early: the first is not waited for",
      {{1, SESSION_READY, R, 0, 0, SESSION_INVITED},
       {1, SESSION_READY, T, 0, 0, SESSION_INVITED},
       {40, SESSION_ACCEPT, T, 0, PREPARE, SESSION_PREPARING},
       {40, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
       {40, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
       {40, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
-      {4600, SESSION_RESULT, T, REASON_MISSED, 0, SESSION_PUNCHING},
-      {4601, SESSION_RESULT, R, REASON_MISSED, MISSED | PREPARE, SESSION_PREPARING},
-      {4700, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
-      {4700, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
-      {4700, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
-      {4800, SESSION_RESULT, T, REASON_OK, 0, SESSION_PUNCHING},
-      {4801, SESSION_RESULT, R, REASON_OK, END, SESSION_ENDED}},
+      {540, SESSION_TIME, R, 0, PREPARE, SESSION_PREPARING},
+      {560, SESSION_RESULT, T, REASON_MISSED, 0, SESSION_PREPARING},
+      {600, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
+      {600, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
+      {600, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
+      {601, SESSION_RESULT, R, FIRST | REASON_MISSED, 0, SESSION_PUNCHING},
+      {800, SESSION_RESULT, T, REASON_OK, 0, SESSION_PUNCHING},
+      {801, SESSION_RESULT, R, REASON_OK, END, SESSION_ENDED}},
      REASON_OK,
      2},
+    {"both have given it up: the next round starts at once",
+     {{1, SESSION_READY, R, 0, 0, SESSION_INVITED},
+      {1, SESSION_READY, T, 0, 0, SESSION_INVITED},
+      {40, SESSION_ACCEPT, T, 0, PREPARE, SESSION_PREPARING},
+      {40, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
+      {40, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
+      {40, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
+      {100, SESSION_RESULT, T, REASON_MISSED, 0, SESSION_PUNCHING},
+      {110, SESSION_RESULT, R, REASON_NO_PROOF, PREPARE, SESSION_PREPARING}},
+     REASON_OK,
+     2},
+    {"every SYN of one side refused: fresh ports at once",
+     {{1, SESSION_READY, R, 0, 0, SESSION_INVITED},
+      {1, SESSION_READY, T, 0, 0, SESSION_INVITED},
+      {40, SESSION_ACCEPT, T, 0, PREPARE, SESSION_PREPARING},
+      {40, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
+      {40, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
+      {40, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
+      {100, SESSION_RESULT, R, REASON_REFUSED, PREPARE, SESSION_PREPARING}},
+     REASON_OK,
+     2},
+    {"a stranger on the predicted port: fresh ports at once",
+     {{1, SESSION_READY, R, 0, 0, SESSION_INVITED},
+      {1, SESSION_READY, T, 0, 0, SESSION_INVITED},
+      {40, SESSION_ACCEPT, T, 0, PREPARE, SESSION_PREPARING},
+      {40, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
+      {40, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
+      {40, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
+      {100, SESSION_RESULT, T, REASON_STRANGER, PREPARE, SESSION_PREPARING}},
+     REASON_OK,
+     2},
+    {"the first round is won after the second has begun",
+     {{1, SESSION_READY, R, 0, 0, SESSION_INVITED},
+      {1, SESSION_READY, T, 0, 0, SESSION_INVITED},
+      {40, SESSION_ACCEPT, T, 0, PREPARE, SESSION_PREPARING},
+      {40, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
+      {40, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
+      {40, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
+      {540, SESSION_TIME, R, 0, PREPARE, SESSION_PREPARING},
+      {560, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
+      {560, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
+      {560, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
+      {900, SESSION_RESULT, R, REASON_REFUSED, PREPARE, SESSION_PREPARING},
+      {1100, SESSION_RESULT, T, FIRST | REASON_OK, 0, SESSION_PUNCHING},
+      {1110, SESSION_PREPARED, R, 0, 0, SESSION_PUNCHING},
+      {1120, SESSION_RESULT, R, FIRST | REASON_OK, END, SESSION_ENDED}},
+     REASON_OK,
+     3},
+    {"no plan for the second round: the first is held to its end",
+     {{1, SESSION_READY, R, 0, 0, SESSION_INVITED},
+      {1, SESSION_READY, T, 0, 0, SESSION_INVITED},
+      {40, SESSION_ACCEPT, T, 0, PREPARE, SESSION_PREPARING},
+      {40, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
+      {40, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
+      {40, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
+      {540, SESSION_TIME, R, 0, PREPARE, SESSION_PREPARING},
+      {560, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
+      {560, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
+      {560, SESSION_NO_PLAN, R, REASON_LIMIT, 0, SESSION_PUNCHING},
+      {4700, SESSION_RESULT, R, REASON_MISSED, 0, SESSION_PUNCHING},
+      {6040, SESSION_TIME, R, 0, MISSED | END, SESSION_ENDED}},
+     REASON_MISSED,
+     1},
+    {"... and is the end when the first was given up",
+     {{1, SESSION_READY, R, 0, 0, SESSION_INVITED},
+      {1, SESSION_READY, T, 0, 0, SESSION_INVITED},
+      {40, SESSION_ACCEPT, T, 0, PREPARE, SESSION_PREPARING},
+      {40, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
+      {40, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
+      {40, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
+      {100, SESSION_RESULT, R, REASON_REFUSED, PREPARE, SESSION_PREPARING},
+      {110, SESSION_RESULT, T, REASON_REFUSED, 0, SESSION_PREPARING},
+      {120, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
+      {120, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
+      {120, SESSION_NO_PLAN, R, REASON_LIMIT, MISSED | END, SESSION_ENDED}},
+     REASON_REFUSED,
+     1},
+    {"a side that goes while the second round is prepared may still meet in the first",
+     {{1, SESSION_READY, R, 0, 0, SESSION_INVITED},
+      {1, SESSION_READY, T, 0, 0, SESSION_INVITED},
+      {40, SESSION_ACCEPT, T, 0, PREPARE, SESSION_PREPARING},
+      {40, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
+      {40, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
+      {40, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
+      {540, SESSION_TIME, R, 0, PREPARE, SESSION_PREPARING},
+      {560, SESSION_LOST, T, 0, 0, SESSION_PUNCHING},
+      {1100, SESSION_RESULT, R, REASON_OK, END, SESSION_ENDED}},
+     REASON_OK,
+     1},
+    {"the last round given up, an earlier one still held",
+     {{1, SESSION_READY, R, 0, 0, SESSION_INVITED},
+      {1, SESSION_READY, T, 0, 0, SESSION_INVITED},
+      {40, SESSION_ACCEPT, T, 0, PREPARE, SESSION_PREPARING},
+      {40, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
+      {40, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
+      {40, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
+      {540, SESSION_TIME, R, 0, PREPARE, SESSION_PREPARING},
+      {540, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
+      {540, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
+      {540, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
+      {1040, SESSION_TIME, R, 0, PREPARE, SESSION_PREPARING},
+      {1040, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
+      {1040, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
+      {1040, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
+      {1100, SESSION_RESULT, R, REASON_REFUSED, 0, SESSION_PUNCHING},
+      {1110, SESSION_RESULT, T, REASON_REFUSED, 0, SESSION_PUNCHING},
+      {6540, SESSION_TIME, R, 0, MISSED | END, SESSION_ENDED}},
+     REASON_REFUSED,
+     3},
     {"one side's word is enough when the other has gone silent",
      {{1, SESSION_READY, R, 0, 0, SESSION_INVITED},
       {1, SESSION_READY, T, 0, 0, SESSION_INVITED},
@@ -140,10 +253,11 @@ static const struct story stories[] = {
       {2, SESSION_ACCEPT, T, 0, PREPARE, SESSION_PREPARING},
       {2, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
       {2, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
-      {4600, SESSION_RESULT, R, REASON_MISSED, 0, SESSION_PUNCHING},
-      {4600, SESSION_RESULT, T, REASON_MISSED, MISSED | PREPARE, SESSION_PREPARING},
-      {4610, SESSION_RESULT, R, REASON_MISSED, 0, SESSION_PREPARING},
-      {4620, SESSION_RESULT, T, REASON_OK, END, SESSION_ENDED}},
+      {2, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
+      {502, SESSION_TIME, R, 0, PREPARE, SESSION_PREPARING},
+      {520, SESSION_RESULT, R, REASON_MISSED, 0, SESSION_PREPARING},
+      {530, SESSION_RESULT, T, REASON_OK, 0, SESSION_PUNCHING},
+      {2530, SESSION_TIME, R, 0, END, SESSION_ENDED}},
      REASON_OK,
      2},
     {"a target that gives up has gone",
@@ -157,8 +271,8 @@ static const struct story stories[] = {
       {2, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
       {2, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
       {2, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
-      {4600, SESSION_RESULT, R, REASON_STRANGER, 0, SESSION_PUNCHING},
-      {4600, SESSION_RESULT, T, REASON_MISSED, MISSED | PREPARE, SESSION_PREPARING},
+      {400, SESSION_RESULT, T, REASON_MISSED, 0, SESSION_PUNCHING},
+      {400, SESSION_RESULT, R, REASON_STRANGER, PREPARE, SESSION_PREPARING},
       {4600, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
       {4600, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
       {19900, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
@@ -173,14 +287,17 @@ static const struct story stories[] = {
       {2, SESSION_ACCEPT, T, 0, PREPARE, SESSION_PREPARING},
       {2, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
       {2, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
+      {2, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
       {3, SESSION_RESULT, R, REASON_MISSED, 0, SESSION_PUNCHING},
-      {3, SESSION_RESULT, T, REASON_MISSED, MISSED | PREPARE, SESSION_PREPARING},
+      {3, SESSION_RESULT, T, REASON_MISSED, PREPARE, SESSION_PREPARING},
       {3, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
       {3, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
+      {3, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
       {4, SESSION_RESULT, R, REASON_MISSED, 0, SESSION_PUNCHING},
-      {4, SESSION_RESULT, T, REASON_MISSED, MISSED | PREPARE, SESSION_PREPARING},
+      {4, SESSION_RESULT, T, REASON_MISSED, PREPARE, SESSION_PREPARING},
       {4, SESSION_PREPARED, R, 0, 0, SESSION_PREPARING},
       {4, SESSION_PREPARED, T, 0, PUNCH, SESSION_PUNCHING},
+      {4, SESSION_PLANNED, R, 0, 0, SESSION_PUNCHING},
       {5, SESSION_RESULT, R, REASON_MISSED, 0, SESSION_PUNCHING},
       {5, SESSION_RESULT, T, REASON_REFUSED, MISSED | END, SESSION_ENDED}},
      REASON_REFUSED,
@@ -202,8 +319,12 @@ static void play(const struct story *story)
     session_start(&m, &session_limits_default, 0, TIMEOUT);
     for (const struct moment *step = story->moments; step->at_ms; step++) {
         tick now = step->at_ms * TICK_MS;
-        struct session_input in = {step->event, step->side, step->reason,
-                                   tick_after(now, 4 * TICK_S)};
+        struct session_input in = {.event = step->event,
+                                   .side = step->side,
+                                   .reason = (enum reason)(step->reason & ~FIRST),
+                                   .until = tick_after(now, 4 * TICK_S),
+                                   .again = tick_after(now, TICK_S / 2),
+                                   .round = step->reason & FIRST ? 1 : m.planned};
         unsigned effects = session_step(&m, &session_limits_default, &in, now);
         if (effects != step->effects || m.state != step->state)
             fail_msg("%s: at %d ms: effects %u, state %s", story->name, step->at_ms, effects,
@@ -233,9 +354,12 @@ static void any_order(uint64_t seed)
 
     session_start(&m, &session_limits_default, now, TIMEOUT);
     for (int i = 0; i < 400; i++) {
-        struct session_input in = {(enum session_event)rng_below(&rng, SESSION_EVENT_COUNT),
-                                   (enum session_side)rng_below(&rng, 2),
-                                   (enum reason)rng_below(&rng, 74), tick_after(now, 5 * TICK_S)};
+        struct session_input in = {
+            .event = (enum session_event)rng_below(&rng, SESSION_EVENT_COUNT),
+            .side = (enum session_side)rng_below(&rng, 2),
+            .reason = (enum reason)rng_below(&rng, 74),
+            .round = (uint8_t)rng_below(&rng, 6),
+        };
         tick next = now + rng_interval(&rng, TICK_S / 2);
         /* The caller's timer: time is said when it has come, and before anything else. */
         if (m.deadline <= next) {
@@ -245,20 +369,41 @@ static void any_order(uint64_t seed)
             continue;
         }
         now = next;
+        in.until = tick_after(now, 5 * TICK_S);
+        in.again = tick_after(now, rng_interval(&rng, 2 * TICK_S));
+        /* What the caller says at once, and nowhere else. */
+        if (in.event == SESSION_PLANNED || in.event == SESSION_NO_PLAN)
+            in.event = SESSION_RESULT;
         bool over = m.state == SESSION_ENDED;
         unsigned effects = session_step(&m, &session_limits_default, &in, now);
         if (over)
             assert_int_equal(effects, SESSION_DO_NOTHING);
+        if (effects & SESSION_DO_PUNCH) {
+            in.event = rng_below(&rng, 4) ? SESSION_PLANNED : SESSION_NO_PLAN;
+            assert_false(effects & SESSION_DO_END);
+            effects = session_step(&m, &session_limits_default, &in, now);
+        }
         ends += (effects & SESSION_DO_END) != 0;
+        if (m.planned > m.round ||
+            ((effects & SESSION_DO_MISSED) && (!m.planned || m.outcome == REASON_OK)))
+            fail_msg("seed %llu: round %u of %u", (unsigned long long)seed, m.planned, m.round);
         if (m.round > session_limits_default.rounds ||
             (m.state != SESSION_ENDED && m.deadline < now))
-            fail_msg("seed %llu: round %u, deadline passed", (unsigned long long)seed, m.round);
+            fail_msg("seed %llu: round %u of %u, %s, deadline %lld us ago",
+                     (unsigned long long)seed, m.round, m.planned, session_state_name(m.state),
+                     (long long)((now - m.deadline) / TICK_US));
     }
     while (m.state != SESSION_ENDED) {
         struct session_input in = {.event = SESSION_TIME};
         assert_true(m.deadline != TICK_NEVER);
         now = tick_max(now, m.deadline);
-        ends += (session_step(&m, &session_limits_default, &in, now) & SESSION_DO_END) != 0;
+        unsigned effects = session_step(&m, &session_limits_default, &in, now);
+        if (effects & SESSION_DO_PUNCH) {
+            in.event = SESSION_NO_PLAN;
+            in.reason = REASON_BOTH_RANDOM;
+            effects = session_step(&m, &session_limits_default, &in, now);
+        }
+        ends += (effects & SESSION_DO_END) != 0;
         assert_true(now <= TIMEOUT + session_limits_default.grace);
     }
     assert_int_equal(ends, 1);
