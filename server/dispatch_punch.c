@@ -22,12 +22,19 @@ static struct prediction predict_side(struct dispatch *d, struct session *s, uns
         .public_address = c->observed[family],
         .local = s->machine.round == 1 ? s->local[side][family] : endpoint_none(),
         .anchors = anchors,
+        .peer = dispatch_peer_number(d, c->peer),
         .socket = survey_round_socket(s->machine.round),
         .at = at,
     };
     for (unsigned i = 0; run && i < run->count; i++)
         if (family_index(&run->observations[i].observed) == family)
             anchors[in.anchor_count++] = run->observations[i];
+    const struct port_block *block = dispatch_block(d, c, family);
+    if (block) {
+        port_block_bounds(block, &in.block_low, &in.block_high);
+        in.sure_low = block->low;
+        in.sure_high = block->high;
+    }
     return predict(&in);
 }
 
@@ -302,7 +309,14 @@ void dispatch_learn(struct dispatch *d, struct session *s, bool met)
             struct nat *n = channel_nat(&d->table, c, family);
             if (!n || s->prediction[side][family].shape == SHAPE_NONE || (met && !won))
                 continue;
-            profile_learn_outcome(&n->profile, met, won ? where->port : 0, d->loop->now);
+            struct outcome outcome = {
+                .peer = dispatch_peer_number(d, s->peer[side]),
+                .other = dispatch_peer_number(d, s->peer[!side]),
+                .met = met,
+                .port = won ? where->port : 0,
+                .chance = s->row->chance,
+            };
+            profile_learn_outcome(&n->profile, &outcome, d->loop->now);
             dispatch_nat_put(d, n);
         }
     }

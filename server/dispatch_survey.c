@@ -110,6 +110,37 @@ static void log_profile(const struct nat *n)
              nat_describe(&n->profile.nat, words, sizeof(words)));
 }
 
+uint64_t dispatch_peer_number(const struct dispatch *d, struct ref peer)
+{
+    const struct peer *p = slab_get(&d->table.peers, peer);
+    uint64_t number = 0;
+    if (p)
+        memcpy(&number, p->key, sizeof(number));
+    return number;
+}
+
+const struct port_block *dispatch_block(const struct dispatch *d, const struct channel *c,
+                                        unsigned family)
+{
+    const struct peer *p = slab_get(&d->table.peers, c->peer);
+    bool known =
+        p && ref_equal(p->block_nat, c->nat[family]) && port_block_known(&p->block, d->loop->now);
+    return known ? &p->block : NULL;
+}
+
+static void learn_block(struct dispatch *d, const struct channel *c, unsigned family,
+                        const struct observation *obs, size_t count)
+{
+    struct peer *p = slab_get(&d->table.peers, c->peer);
+    const struct nat *n = channel_nat(&d->table, c, family);
+    if (!p || n->profile.nat.allocation != NAT_BLOCK)
+        return;
+    if (!ref_equal(p->block_nat, n->slot.self))
+        p->block = (struct port_block){.seen = 0};
+    p->block_nat = n->slot.self;
+    port_block_learn(&p->block, &n->profile, obs, count, d->loop->now);
+}
+
 static void learn_family(struct dispatch *d, struct run *run, struct channel *c, unsigned family)
 {
     struct observation own[MSG_STEPS_MAX];
@@ -121,6 +152,7 @@ static void learn_family(struct dispatch *d, struct run *run, struct channel *c,
     if (!count)
         return;
     profile_learn(&n->profile, own, count, d->loop->now);
+    learn_block(d, c, family, own, count);
     learn_pooling(run, n, family);
     n->learnt = stamp_now();
     dispatch_nat_put(d, n);
@@ -222,8 +254,19 @@ static void plan_family(struct dispatch *d, struct channel *c, unsigned family, 
     struct survey_servers servers = dispatch_servers(d, c, family);
     const struct nat *n = channel_nat(&d->table, c, family);
     bool wanted = family == c->family || (!endpoint_is_none(&c->local[family]) && !c->surveyed);
-    if (wanted && servers.address_count)
-        survey_plan(n ? &n->profile : NULL, &servers, d->loop->now, &d->rng, steps);
+    if (!wanted || !servers.address_count)
+        return;
+    if (!n) {
+        survey_plan(NULL, &servers, d->loop->now, &d->rng, steps);
+        return;
+    }
+    struct profile view = profile_view(&n->profile, dispatch_peer_number(d, c->peer), d->loop->now);
+    unsigned before = steps->count;
+    survey_plan(&view, &servers, d->loop->now, &d->rng, steps);
+    /* All that is missing may be where this subscriber's block lies. */
+    if (steps->count == before && view.nat.allocation == NAT_BLOCK && view.nat.mapping != NAT_EIM &&
+        !dispatch_block(d, c, family))
+        survey_anchors(&view, &servers, 0, PORT_BLOCK_LOOKS, &d->rng, steps);
 }
 
 void dispatch_survey(struct dispatch *d, struct channel *c)
@@ -321,15 +364,6 @@ static void record(struct run *run, struct net_conn *conn, const struct msg_obse
     };
 }
 
-static uint64_t peer_number(struct dispatch *d, const struct channel *c)
-{
-    const struct peer *p = slab_get(&d->table.peers, c->peer);
-    uint64_t number = 0;
-    if (p)
-        memcpy(&number, p->key, sizeof(number));
-    return number;
-}
-
 void dispatch_observe(struct dispatch *d, struct net_conn *conn, const struct msg *m)
 {
     struct msg answer = {.type = MSG_OBSERVED};
@@ -348,7 +382,7 @@ void dispatch_observe(struct dispatch *d, struct net_conn *conn, const struct ms
     run->seen |= UINT64_C(1) << m->observe_.step;
     d->stats.observations++;
     if (plausible(d, c, &conn->remote))
-        record(run, conn, &m->observe_, peer_number(d, c));
+        record(run, conn, &m->observe_, dispatch_peer_number(d, c->peer));
     if (run->seen == (run->steps.count == 64 ? UINT64_MAX : (UINT64_C(1) << run->steps.count) - 1))
         run_complete(d, run);
 }
@@ -367,10 +401,11 @@ static void anchor_family(struct dispatch *d, struct session *s, unsigned side, 
     /* The first round's punch sockets were named with the request; later ones are not known yet. */
     const struct endpoint none = endpoint_none();
     const struct endpoint *local = s->machine.round == 1 ? &s->local[side][family] : &none;
-    unsigned count = predict_anchors_needed(&n->profile, local, &c->observed[family]);
+    struct profile view = profile_view(&n->profile, dispatch_peer_number(d, c->peer), d->loop->now);
+    unsigned count = predict_anchors_needed(&view, local, &c->observed[family]);
     struct survey_servers servers = dispatch_servers(d, c, family);
     if (count)
-        survey_anchors(&n->profile, &servers, survey_round_socket(s->machine.round), count, &d->rng,
+        survey_anchors(&view, &servers, survey_round_socket(s->machine.round), count, &d->rng,
                        steps);
 }
 

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "lookup.h"
-#include "predict_profile.h"
+#include "predict_block.h"
 #include "proto/endpoint.h"
 #include "proto/key.h"
 #include "schedule_clock.h"
@@ -30,6 +30,8 @@ struct peer {
     struct ref listener;
     uint32_t requested; /* sessions under way that it asked for */
     uint16_t channels;
+    struct port_block block; /* its own, on the NAT that it was seen on last */
+    struct ref block_nat;
     uint8_t access;       /* enum peer_access */
     bool registered;      /* has registered at least once, and that is on its way to the store */
     stamp access_expires; /* 0: never */

@@ -67,7 +67,7 @@ static const struct observation *own_anchor(const struct predict_input *in)
 
 static double confidence_of(const struct profile *p, tick at)
 {
-    double confidence = p->nat.confidence / 100.0;
+    double confidence = profile_trust(p);
     tick age;
 
     if (p->learnt == TICK_NEVER || p->learnt >= at)
@@ -119,6 +119,8 @@ static void shape_counter(struct prediction *out, const struct predict_input *in
     shape_range(out, SHAPE_COUNTER, p->low != 0 && p->low < PROFILE_PORT_LOW ? 1 : PROFILE_PORT_LOW,
                 PROFILE_PORT_HIGH);
     out->port = anchor != NULL ? anchor->observed.port : p->last_port;
+    if (out->port >= p->nat.block_low && out->port <= p->nat.block_high)
+        shape_range(out, SHAPE_COUNTER, p->nat.block_low, p->nat.block_high);
     out->delta = p->nat.delta;
     expect_foreign(out, p, since, in->at);
     if (anchor == NULL)
@@ -132,8 +134,13 @@ static void shape_counter(struct prediction *out, const struct predict_input *in
 /* The block as surveyed, stretched to what the session's own sockets have shown of it. */
 static void shape_block(struct prediction *out, const struct predict_input *in)
 {
-    uint16_t low = in->profile->nat.block_low, high = in->profile->nat.block_high;
+    bool own = in->block_low != 0 && in->block_high > in->block_low;
+    uint16_t low = own ? in->block_low : in->profile->nat.block_low;
+    uint16_t high = own ? in->block_high : in->profile->nat.block_high;
     size_t i;
+
+    out->sure_low = own ? in->sure_low : 0;
+    out->sure_high = own ? in->sure_high : 0;
 
     for (i = 0; i < in->anchor_count; i++) {
         uint16_t port = in->anchors[i].observed.port;
@@ -185,7 +192,7 @@ static void shape_unknown(struct prediction *out, const struct predict_input *in
     }
 }
 
-struct prediction predict(const struct predict_input *in)
+static struct prediction predict_by(const struct predict_input *in)
 {
     struct prediction out = {.shape = SHAPE_NONE};
     const struct observation *own = own_anchor(in);
@@ -210,6 +217,15 @@ struct prediction predict(const struct predict_input *in)
     if (mapping == NAT_ADM && out.shape != SHAPE_FIXED)
         out.shape = SHAPE_SHARED;
     return out;
+}
+
+struct prediction predict(const struct predict_input *in)
+{
+    struct profile view = profile_view(in->profile, in->peer, in->at);
+    struct predict_input with = *in;
+
+    with.profile = &view;
+    return predict_by(&with);
 }
 
 /* ---- weights ---- */

@@ -17,8 +17,11 @@ struct predict_input {
     struct endpoint local;             /* the punch socket's own endpoint; none if not known */
     const struct observation *anchors; /* made from the session's sockets just now; may be none */
     size_t anchor_count;
-    uint16_t socket; /* the first punch socket of this round */
-    tick at;         /* when the new mappings will be made: the side's start, server's clock */
+    uint64_t peer;                  /* whose view of the profile it is */
+    uint16_t socket;                /* the first punch socket of this round */
+    uint16_t block_low, block_high; /* the peer's own block; 0: not known */
+    uint16_t sure_low, sure_high;   /* what was seen of it: these ports are in it for sure */
+    tick at; /* when the new mappings will be made: the side's start, server's clock */
 };
 
 /*
@@ -34,6 +37,8 @@ struct predict_input {
  * negative binomial with mean `foreign` and shape `foreign_shape` (the count it rests on); Poisson
  * where foreign_shape is 0.
  *
+ * Of a block the bounds are estimates; sure_low .. sure_high (0: not known) lie inside for sure.
+ *
  * `confidence` (0..1) is the probability that the shape itself is right.
  */
 struct prediction {
@@ -44,6 +49,7 @@ struct prediction {
     double foreign;
     double foreign_shape;
     uint16_t low, high;
+    uint16_t sure_low, sure_high;
     double confidence;
 };
 

@@ -7,7 +7,7 @@
 #include "predict_counter.h"
 
 /* A SURVEY or PREPARE has no more steps; of a longer list the first count. */
-#define BATCH_MAX 64
+#define BATCH_MAX COUNTER_MAPPINGS_MAX
 /* A block wider than this is of no use to a plan, and hard to tell from the full range. */
 #define BLOCK_SPAN_MAX 16384
 /* A narrow span counts as a block when the full range would show it this rarely. */
@@ -23,21 +23,10 @@ struct batch {
     size_t fresh_count;
     size_t first[BATCH_MAX]; /* indices of those that were the first of their socket */
     size_t first_count;
+    struct counter_mapping mappings[BATCH_MAX]; /* the fresh ones, as counters see them */
     struct counter_hop hops[BATCH_MAX];
     size_t hop_count;
 };
-
-int32_t batch_distance(uint16_t from, uint16_t port, uint16_t low, uint16_t high)
-{
-    int32_t size = high - low + 1;
-    int32_t by = (port - from) % size;
-
-    if (by > size / 2)
-        by -= size;
-    else if (by < -(size / 2))
-        by += size;
-    return by;
-}
 
 static int by_step(const void *a, const void *b)
 {
@@ -78,14 +67,23 @@ static void find_hops(struct batch *b)
 {
     size_t i;
 
+    for (i = 0; i < b->fresh_count; i++) {
+        const struct observation *o = &b->at[b->fresh[i]];
+
+        b->mappings[i] = (struct counter_mapping){
+            .port = o->observed.port,
+            .burst = i > 0 && all_burst(b, b->fresh[i - 1], b->fresh[i]),
+            .at = tick_seconds(o->at),
+        };
+    }
     for (i = 1; i < b->fresh_count; i++) {
         const struct observation *x = &b->at[b->fresh[i - 1]], *y = &b->at[b->fresh[i]];
 
         b->hops[b->hop_count++] = (struct counter_hop){
-            .by = batch_distance(x->observed.port, y->observed.port, PROFILE_PORT_LOW,
-                                 PROFILE_PORT_HIGH),
+            .by = predict_counter_distance(x->observed.port, y->observed.port, PROFILE_PORT_LOW,
+                                           PROFILE_PORT_HIGH),
             .seconds = tick_seconds(y->at - x->at),
-            .burst = all_burst(b, b->fresh[i - 1], b->fresh[i]),
+            .burst = b->mappings[i].burst,
         };
     }
 }
@@ -249,25 +247,42 @@ static bool classify_offset(const struct batch *b, struct batch_verdict *v)
 /* ---- allocation by time: a counter ---- */
 
 /* What other subscribers took between the mappings of this batch. */
-static void watch_foreign(const struct batch *b, struct batch_verdict *v)
+static void watch_foreign(const struct counter_hop *hops, size_t count, struct batch_verdict *v)
 {
     size_t i;
 
     v->foreign = 0;
     v->seconds = 0;
-    for (i = 0; i < b->hop_count; i++) {
-        int32_t n = predict_counter_multiple(&b->hops[i], v->delta);
+    for (i = 0; i < count; i++) {
+        int32_t n = predict_counter_multiple(&hops[i], v->delta);
 
         if (n == 0)
             continue;
         v->foreign += (unsigned)n - 1;
-        v->seconds += b->hops[i].seconds;
+        v->seconds += hops[i].seconds;
     }
     if (v->seconds < 0)
         v->seconds = 0;
 }
 
-static bool classify_counter(const struct batch *b, const struct nat_summary *known,
+/* Several counters in turn, as far as a batch of this size tells them from chance. */
+static bool classify_several(const struct batch *b, struct batch_verdict *v)
+{
+    struct counter_deal deal = {.tracks = 0};
+    struct counter_fit fit = {0};
+    int32_t delta = predict_counter_find_several(b->mappings, b->fresh_count, &deal, &fit);
+
+    if (delta == 0)
+        return false;
+    v->allocation = NAT_COUNTER;
+    v->delta = delta;
+    v->tracks = deal.tracks;
+    v->facts = v->agree = fit.bursts + fit.spaced;
+    watch_foreign(deal.hops, deal.hop_count, v);
+    return true;
+}
+
+static bool classify_counter(const struct batch *b, const struct batch_known *known,
                              struct batch_verdict *v)
 {
     struct counter_fit fit = {0};
@@ -278,14 +293,18 @@ static bool classify_counter(const struct batch *b, const struct nat_summary *kn
         v->known_agree == v->known_facts) {
         fit = predict_counter_fit(b->hops, b->hop_count, known->delta);
         delta = known->delta;
+        v->tracks = known->tracks;
     }
     if (delta == 0)
-        return false;
+        return classify_several(b, v);
     v->allocation = NAT_COUNTER;
     v->delta = delta;
+    v->tracks = v->tracks > 1 ? v->tracks : 1;
     v->facts = fit.bursts + fit.spaced + fit.outliers;
     v->agree = fit.bursts + fit.spaced;
-    watch_foreign(b, v);
+    watch_foreign(b->hops, b->hop_count, v);
+    if (predict_counter_bounds(b->mappings, b->fresh_count, delta, &v->range_low, &v->range_high))
+        v->agree = v->facts; /* turning round is what a counter does */
     return true;
 }
 
@@ -314,16 +333,17 @@ static void bound_block(struct batch_verdict *v)
     v->block_high = (uint16_t)(high < PROFILE_PORT_HIGH ? high : PROFILE_PORT_HIGH);
 }
 
-static void classify_random(struct batch_verdict *v)
+static void classify_random(const struct batch_known *known, struct batch_verdict *v)
 {
     unsigned span = (unsigned)(v->high - v->low);
+    bool as_known = known->allocation == NAT_BLOCK && span < known->block_size;
 
     if (v->mappings < RANDOM_MAPPINGS_MIN)
         return;
     v->facts = v->agree = v->mappings;
     v->allocation = NAT_RANDOM;
-    if (v->mappings < BLOCK_MAPPINGS_MIN || span > BLOCK_SPAN_MAX ||
-        chance_of_span(v->mappings, span) > BLOCK_CHANCE_MAX)
+    if (!as_known && (v->mappings < BLOCK_MAPPINGS_MIN || span > BLOCK_SPAN_MAX ||
+                      chance_of_span(v->mappings, span) > BLOCK_CHANCE_MAX))
         return;
     v->allocation = NAT_BLOCK;
     bound_block(v);
@@ -352,7 +372,7 @@ static void find_extremes(const struct batch *b, struct batch_verdict *v)
     v->mappings = (unsigned)b->fresh_count;
 }
 
-static void test_known(const struct batch *b, const struct nat_summary *known,
+static void test_known(const struct batch *b, const struct batch_known *known,
                        struct batch_verdict *v)
 {
     struct counter_fit fit;
@@ -362,12 +382,13 @@ static void test_known(const struct batch *b, const struct nat_summary *known,
     } else if (known->allocation == NAT_COUNTER) {
         fit = predict_counter_fit(b->hops, b->hop_count, known->delta);
         v->known_agree = fit.bursts + fit.spaced;
-        v->known_facts = v->known_agree + fit.outliers;
+        /* From one of several counters to another one is no step of either. */
+        v->known_facts = v->known_agree + (known->tracks > 1 ? 0 : fit.outliers);
     }
 }
 
 struct batch_verdict batch_classify(const struct observation *obs, size_t count,
-                                    const struct nat_summary *known)
+                                    const struct batch_known *known)
 {
     struct batch_verdict v = {0};
     struct batch b;
@@ -378,6 +399,6 @@ struct batch_verdict batch_classify(const struct observation *obs, size_t count,
     test_known(&b, known, &v);
     if (classify_preserve(&b, &v) || classify_offset(&b, &v) || classify_counter(&b, known, &v))
         return v;
-    classify_random(&v);
+    classify_random(known, &v);
     return v;
 }

@@ -26,13 +26,19 @@ struct batch_verdict {
     double seconds;      /* ... and the time that passed meanwhile */
     uint16_t first_port; /* the oldest mapping: links this batch to what was known before */
     tick first_at;
+    unsigned tracks;                /* counters that the mappings came from in turn */
+    uint16_t range_low, range_high; /* where a counter was seen to turn round; 0: it was not */
 };
 
-/* `known` is what was believed so far, which even a batch too small to classify can test. */
-struct batch_verdict batch_classify(const struct observation *obs, size_t count,
-                                    const struct nat_summary *known);
+/* What was believed so far, which even a batch too small to classify can test. */
+struct batch_known {
+    uint8_t allocation;
+    uint8_t tracks;
+    int32_t delta;
+    uint16_t block_size; /* of other blocks of the same NAT; 0: not known */
+};
 
-/* port - from on the circle of the ports low .. high, from -n/2 to n/2. */
-int32_t batch_distance(uint16_t from, uint16_t port, uint16_t low, uint16_t high);
+struct batch_verdict batch_classify(const struct observation *obs, size_t count,
+                                    const struct batch_known *known);
 
 #endif

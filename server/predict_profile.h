@@ -32,6 +32,36 @@ struct observation {
     bool burst;               /* left back to back with the step before it */
 };
 
+/*
+ * What one peer's observations say by themselves. Peers behind one address may sit behind further
+ * NATs of their own, have counters and blocks of their own - or lie: the profile is what most
+ * voices agree on, each counted once.
+ */
+struct voice {
+    tick last_at;        /* its newest mapping: when ... */
+    uint32_t peer;       /* a hash; 0: nobody's */
+    int32_t delta;       /* of a block: how many ports it is thought to have */
+    float drift_seconds; /* forgotten sums: seconds watched ... */
+    uint16_t drift_sum;  /* ... and foreign allocations seen, in 64ths */
+    uint16_t last_port;  /* ... and which port */
+    uint8_t agree;       /* evidence for and against, in eighths of a mapping */
+    uint8_t against;
+    uint8_t missed_with; /* a hash of who it missed last; 0: nobody */
+    uint8_t misses : 3;  /* rounds since its last hit that did not meet */
+    uint8_t tracks : 2;  /* counters that its mappings come from in turn */
+    uint8_t mapping : 3;
+    uint8_t allocation : 3;
+    bool one_address : 1; /* seen by one server address only */
+    bool moved : 1;       /* by its own punching since: what was seen next is not drift */
+    bool turned : 1;      /* a miss since: the other of EIM and ADM is to be tried */
+};
+
+/*
+ * So many are kept: the least that outvote a liar. Of more peers the ones that were heard last
+ * stand for all.
+ */
+#define PROFILE_VOICES 3
+
 struct profile {
     struct nat_summary nat;
     tick learnt;         /* the last observation; TICK_NEVER: nothing is known yet */
@@ -39,12 +69,19 @@ struct profile {
     tick last_at;        /* the newest mapping of a counter: when ... */
     uint16_t last_port;  /* ... and which port; 0: not known */
     uint16_t low, high;  /* the range that ports were seen in; 0: none yet */
-    double weight;       /* forgotten sum: mappings behind delta and drift */
+    uint16_t block_size; /* how many ports a block has, whosever; 0: not known */
+    double weight;       /* mappings behind allocation and delta */
     double drift_sum;    /* forgotten sums: foreign allocations seen, and seconds watched */
     double drift_seconds;
-    uint32_t hits;    /* rounds that met as predicted */
-    uint32_t misses;  /* rounds since the last hit that did not */
-    bool one_address; /* only ever seen by one server address: EIM and ADM look alike there */
+    float trust;        /* 0..1: `nat.confidence`, finer; 0: not worked out */
+    uint32_t missed_at; /* the last miss, in seconds */
+    uint32_t hits;      /* rounds that met as predicted */
+    uint32_t misses;    /* rounds since the last hit that did not */
+    bool one_address;   /* only ever seen by one server address: EIM and ADM look alike there */
+    bool second_hand;   /* only for whom others' word is not enough (profile_view()) */
+    uint8_t turns;      /* times a counter was seen behind where it had been: does it turn there? */
+    uint8_t looks;      /* batches that `low` and `high` stand for */
+    struct voice voices[PROFILE_VOICES];
 };
 
 /* How long a profile is taken as it is, without another survey. */
@@ -59,23 +96,43 @@ void profile_init(struct profile *p);
 
 /*
  * Learns from the observations of one survey (or one round's anchors) of one peer, all with the
- * profile's public address, in any order. Contradicting evidence replaces what was believed;
- * agreeing evidence raises the confidence; too little evidence of either kind changes nothing but
- * the newest mapping and the drift.
+ * profile's public address, in any order. What contradicts this peer's earlier evidence replaces
+ * it, what agrees raises the confidence; too little of either changes nothing but the newest
+ * mapping and the drift. `nat` then says what most voices agree on, the newer ones where they are
+ * split: one peer, whatever it pretends, changes its own view and not the one of others.
  *
  * Seen from one server address alone, EIM and ADM look alike. The profile then says EIM, by far the
  * more frequent (literature: 2% of home NATs are not), and a missed round turns it to the other.
  */
 void profile_learn(struct profile *p, const struct observation *obs, size_t count, tick now);
 
+/*
+ * The profile as it holds for one peer: by its own evidence where there is some, else by what the
+ * others agree on. `second_hand` where that is a single voice, or split: then a survey of its own
+ * is asked for. nat.block_low and block_high are 0 where the block is not known to be this peer's.
+ */
+struct profile profile_view(const struct profile *p, uint64_t peer, tick now);
+
+/* The probability that the next mapping will be as the profile says. */
+double profile_trust(const struct profile *p);
+
 /* What a SYN to a port nobody mapped got. */
 void profile_learn_refusal(struct profile *p, enum nat_refusal refusal, tick now);
 
+/* How a round went, for one side of it. */
+struct outcome {
+    uint64_t peer, other; /* whose NAT this is about, and whom it tried to meet */
+    bool met;             /* as both sides say */
+    uint16_t port;        /* of the peer's public port, as both sides say; 0: not known */
+    double chance;        /* that was stated: a round that was bound to fail proves nothing */
+};
+
 /*
- * The outcome of a round: whether it met, on which public port both sides agree that it did (0 if
- * unknown). A miss is evidence against the profile; several in a row make it stale.
+ * A round that met is evidence for the profile, a miss against it, in proportion to the chance;
+ * several in a row make it stale, for this peer. One other peer, let it fail rounds as it will,
+ * takes no more than one full miss's worth from anybody's confidence.
  */
-void profile_learn_outcome(struct profile *p, bool met, uint16_t port, tick now);
+void profile_learn_outcome(struct profile *p, const struct outcome *outcome, tick now);
 
 /* Whether a session may rely on it without a new survey. */
 bool profile_fresh(const struct profile *p, tick now);

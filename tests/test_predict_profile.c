@@ -10,7 +10,8 @@
 #include <cmocka.h>
 
 #include "nat_model.h"
-#include "server/predict_batch.h"
+#include "server/predict_block.h"
+#include "server/predict_counter.h"
 
 #define RTT    (40 * TICK_MS)
 #define ROUNDS 400
@@ -261,6 +262,24 @@ static void test_untranslated(void **state)
 
 /* ---- over time ---- */
 
+#define PEER  UINT64_C(0)
+#define OTHER UINT64_C(77)
+
+static void missed(struct profile *p, tick now)
+{
+    const struct outcome o = {.peer = PEER, .other = OTHER, .chance = 1};
+
+    profile_learn_outcome(p, &o, now);
+}
+
+static void met(struct profile *p, uint16_t port, tick now)
+{
+    const struct outcome o = {
+        .peer = PEER, .other = OTHER, .met = true, .port = port, .chance = 1};
+
+    profile_learn_outcome(p, &o, now);
+}
+
 static void learn_row(struct profile *p, const char *name, tick now)
 {
     struct observation obs[SEEN_MAX];
@@ -338,15 +357,15 @@ static void test_outcomes(void **state)
 
     (void)state;
     profile_init(&p);
-    profile_learn_outcome(&p, false, 0, TICK_S); /* of nothing, nothing is learnt */
+    missed(&p, TICK_S); /* of nothing, nothing is learnt */
     assert_int_equal(p.misses, 0);
     learn_row(&p, "keeps ports, one mapping for all", TICK_S);
     for (i = 0; i < 3; i++) {
         assert_true(profile_fresh(&p, TICK_S));
-        profile_learn_outcome(&p, false, 0, TICK_S);
+        missed(&p, TICK_S);
     }
     assert_false(profile_fresh(&p, TICK_S));
-    profile_learn_outcome(&p, true, 400, TICK_S);
+    met(&p, 400, TICK_S);
     assert_int_equal(p.hits, 1);
     assert_int_equal(p.misses, 0);
     assert_true(profile_fresh(&p, TICK_S));
@@ -369,14 +388,14 @@ static void test_one_address(void **state)
     profile_learn(&p, obs, n, TICK_S);
     assert_int_equal(p.nat.mapping, NAT_EIM);
     assert_true(p.one_address);
-    profile_learn_outcome(&p, false, 0, TICK_S);
+    missed(&p, TICK_S);
     assert_int_equal(p.nat.mapping, NAT_ADM);
     profile_learn(&p, obs, n, TICK_S); /* says nothing new about that */
     assert_int_equal(p.nat.mapping, NAT_ADM);
-    profile_learn_outcome(&p, false, 0, TICK_S);
+    missed(&p, TICK_S);
     assert_int_equal(p.nat.mapping, NAT_EIM);
-    profile_learn_outcome(&p, true, 400, TICK_S);
-    profile_learn_outcome(&p, false, 0, TICK_S);
+    met(&p, 400, TICK_S);
+    missed(&p, TICK_S);
     assert_int_equal(p.nat.mapping, NAT_EIM);
 }
 
@@ -542,7 +561,10 @@ static void test_any_input(void **state)
                 obs[i].observed.port = (uint16_t)(obs[i].observed.port % 8);
         }
         profile_learn(&p, obs, n, rng_interval(&rng, TICK_NEVER / 4));
-        profile_learn_outcome(&p, rng_below(&rng, 2), obs[0].observed.port, TICK_S);
+        if (rng_below(&rng, 2))
+            met(&p, obs[0].observed.port, TICK_S);
+        else
+            missed(&p, TICK_S);
         assert_true(p.nat.confidence <= 99);
         assert_true(p.nat.block_low <= p.nat.block_high);
         assert_true(p.nat.allocation != NAT_COUNTER || p.nat.delta != 0);
@@ -552,11 +574,11 @@ static void test_any_input(void **state)
 static void test_distance(void **state)
 {
     (void)state;
-    assert_int_equal(batch_distance(1024, 1026, 1024, 65535), 2);
-    assert_int_equal(batch_distance(65535, 1024, 1024, 65535), 1);
-    assert_int_equal(batch_distance(1024, 65535, 1024, 65535), -1);
-    assert_int_equal(batch_distance(4000, 4000, 1024, 65535), 0);
-    assert_int_equal(batch_distance(10, 19, 10, 19), -1);
+    assert_int_equal(predict_counter_distance(1024, 1026, 1024, 65535), 2);
+    assert_int_equal(predict_counter_distance(65535, 1024, 1024, 65535), 1);
+    assert_int_equal(predict_counter_distance(1024, 65535, 1024, 65535), -1);
+    assert_int_equal(predict_counter_distance(4000, 4000, 1024, 65535), 0);
+    assert_int_equal(predict_counter_distance(10, 19, 10, 19), -1);
 }
 
 int main(void)
