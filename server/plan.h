@@ -21,9 +21,11 @@ struct plan_side {
     struct prediction prediction;
     enum nat_filtering filtering;
     enum nat_refusal refusal;
-    uint16_t socket; /* number of the first punch socket of this round */
-    uint16_t budget; /* SYNs a round that this side and the server allow */
-    bool birthday;   /* consents to birthday with all of that, beyond PLAN_SYNS */
+    uint16_t socket;           /* number of the first punch socket of this round */
+    uint16_t budget;           /* SYNs a round that this side and the server allow */
+    uint16_t held;             /* ports of its NAT that the peer has in use already */
+    bool birthday;             /* consents to birthday with all of that, beyond PLAN_SYNS */
+    bool no_simultaneous_open; /* its NAT drops a SYN that answers a SYN from within */
 };
 
 #define PLAN_VOLLEYS_MAX 8

@@ -266,8 +266,10 @@ struct sim_paths sim_population_paths(const struct rng *rng)
         ms[i] = sim_random_log_normal(rng, 25, 0.7, 3, 150);
         out.lopsided[i] = sim_random_between(rng, -0.1, 0.1);
     }
-    least = fabs(ms[0] - ms[1]);
-    across = fmin(fmax(across, fmax(5, 1.1 * least)), ms[0] + ms[1] + 5);
+    /* The triangle inequality for the ways up and down. */
+    least = fmax(fabs(ms[0] * (1 + out.lopsided[0]) - ms[1] * (1 + out.lopsided[1])),
+                 fabs(ms[0] * (1 - out.lopsided[0]) - ms[1] * (1 - out.lopsided[1])));
+    across = fmin(fmax(across, fmax(5, 1.02 * least + 1)), ms[0] + ms[1] + 5);
     out.across = sim_random_ms(across);
     out.server[0] = sim_random_ms(ms[0]);
     out.server[1] = sim_random_ms(ms[1]);

@@ -242,15 +242,15 @@ void sim_report_raw(FILE *out, const struct sim_options *o, const struct sim_rec
     unsigned i;
 
     fprintf(out, "population\tkind_a\tkind_b\tdrawn\tmet\tround\trounds\tseconds\tsyns_a\tsyns_b\t"
-                 "observations\toracle\tchances\n");
+                 "observations\toracle\toverdrawn\tchances\n");
     for (n = 0; n < count; n++) {
         const struct sim_record *r = &records[n];
 
-        fprintf(out, "%s\t%s\t%s\t%d\t%d\t%u\t%u\t%.4f\t%u\t%u\t%u\t%.4f",
+        fprintf(out, "%s\t%s\t%s\t%d\t%d\t%u\t%u\t%.4f\t%u\t%u\t%u\t%.4f\t%d",
                 sim_population_name((enum sim_population)r->population),
                 sim_kind_name((enum sim_kind)r->kind[0]), sim_kind_name((enum sim_kind)r->kind[1]),
                 r->drawn, r->met, r->met_round, r->rounds, (double)(r->met ? r->took : 0),
-                r->syns[0], r->syns[1], r->observations, (double)r->oracle);
+                r->syns[0], r->syns[1], r->observations, (double)r->oracle, r->overdrawn);
         for (i = 0; i < r->rounds; i++)
             fprintf(out, "\t%.4f", (double)r->chance[i]);
         fputc('\n', out);

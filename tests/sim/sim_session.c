@@ -80,6 +80,7 @@ static void note_address(struct sim_peer *p, const struct endpoint *e)
 {
     unsigned i;
 
+    p->address_draws++;
     for (i = 0; i < p->address_count; i++)
         if (endpoint_same_address(&p->addresses[i], e))
             return;
@@ -98,16 +99,25 @@ static struct endpoint show(struct sim_session *s, int i, uint16_t local, struct
     return syn.from;
 }
 
-/* The server's word counts only where the connection came from the control channel's address. */
-static bool plausible(struct sim_peer *p, const struct endpoint *seen)
+/*
+ * SYNs go to the control channel's address only, but where a NAT scatters mappings over several,
+ * the ports of the others tell as much of how it picks them.
+ */
+static bool plausible(struct sim_peer *p, struct endpoint *seen)
 {
     if (endpoint_is_none(seen))
         return false;
     note_address(p, seen);
-    if (endpoint_same_address(seen, &p->observed))
-        return true;
-    p->profile.nat.pooling = NAT_ARBITRARY;
-    return false;
+    if (!endpoint_same_address(seen, &p->observed))
+        p->profile.nat.pooling = NAT_ARBITRARY;
+    *seen = endpoint_with_port(p->observed, seen->port);
+    return true;
+}
+
+static void learn(struct sim_peer *p, const struct observation *obs, size_t count, tick now)
+{
+    profile_learn(&p->profile, obs, count, now);
+    port_block_learn(&p->block, &p->profile, obs, count, now);
 }
 
 /*
@@ -229,10 +239,11 @@ static void register_peer(struct sim_session *s, int i)
     p->observed = endpoint_with_port(
         show(s, i, survey_port(p, 30), endpoint_with_port(servers.addresses[0], 5382), s->now), 0);
     note_address(p, &p->observed);
+    p->held++;
     exchange_clocks(s, i, 3);
     survey_plan(NULL, &servers, s->now, s->rng, &steps);
     count = observe(s, i, &steps, true, s->now + p->down, seen, &end);
-    profile_learn(&p->profile, seen, count, end);
+    learn(p, seen, count, end);
     learn_pooling(p);
     learn_refusal(s, i, &servers, end);
     learn_filtering(s, i, &servers, end + p->down);
@@ -254,10 +265,11 @@ static void idle(struct sim_session *s)
             if (pause <= site->nats[n].timeout)
                 continue;
             nat_model_forget(&site->nats[n]);
-            gone = true;
+            gone = n == site->nat_count - 1;
         }
         if (gone || site->nat_count == 0)
-            s->peer[i].held = 0;
+            s->peer[i].held = 1; /* the control channel's */
+        s->peer[i].spare = s->peer[i].held;
         exchange_clocks(s, i, 2);
     }
 }
@@ -269,6 +281,7 @@ struct round {
     struct observation anchors[2][MSG_STEPS_MAX];
     size_t anchor_count[2];
     struct prediction prediction[2];
+    struct schedule when;
     struct plan plan;
 };
 
@@ -297,7 +310,7 @@ static tick prepare_side(struct sim_session *s, int i, struct round *r)
         return s->now;
     sim_world_run(s->world, at);
     r->anchor_count[i] = observe(s, i, &steps, false, at, r->anchors[i], &end);
-    profile_learn(&p->profile, r->anchors[i], r->anchor_count[i], end);
+    learn(p, r->anchors[i], r->anchor_count[i], end);
     return tick_min(end, s->now + PREPARE_MOST);
 }
 
@@ -311,21 +324,39 @@ static void prepare(struct sim_session *s, struct round *r)
     s->now = tick_max(end[0], end[1]);
 }
 
+static struct schedule make_schedule(const struct sim_session *s)
+{
+    struct schedule_side side[2] = {{.refusal = NAT_SILENCE}};
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        side[i].clock = s->peer[i].clock;
+        side[i].refusal = (enum nat_refusal)s->peer[i].profile.nat.refusal;
+    }
+    return schedule_make(side, s->now, PUNCH_MARGIN);
+}
+
 static struct plan_side plan_side(struct sim_session *s, int i, struct round *r)
 {
     const struct sim_peer *p = &s->peer[i];
-    tick soon = s->now + 2 * tick_max(clock_estimate_delay(&s->peer[0].clock),
-                                      clock_estimate_delay(&s->peer[1].clock));
     struct predict_input in = {
         .profile = &p->profile,
         .public_address = p->observed,
         .local = local_of(s, i, r->number),
         .anchors = r->anchors[i],
         .anchor_count = r->anchor_count[i],
+        .peer = (uint64_t)i + 1,
         .socket = survey_round_socket(r->number),
-        .at = soon,
+        .addresses_seen = p->address_count,
+        .address_draws = p->address_draws,
+        .at = r->when.start_server[i],
     };
 
+    if (port_block_known(&p->block, s->now)) {
+        port_block_bounds(&p->block, &in.block_low, &in.block_high);
+        in.sure_low = p->block.low;
+        in.sure_high = p->block.high;
+    }
     r->prediction[i] = predict(&in);
     return (struct plan_side){
         .prediction = r->prediction[i],
@@ -333,14 +364,19 @@ static struct plan_side plan_side(struct sim_session *s, int i, struct round *r)
         .refusal = (enum nat_refusal)p->profile.nat.refusal,
         .socket = survey_round_socket(r->number),
         .budget = s->limits.budget,
+        .held = (uint16_t)p->held,
         .birthday = s->limits.birthday,
     };
 }
 
 static void make_plan(struct sim_session *s, struct round *r)
 {
-    struct plan_side side[2] = {plan_side(s, 0, r), plan_side(s, 1, r)};
+    struct plan_side side[2];
+    int i;
 
+    r->when = make_schedule(s);
+    for (i = 0; i < 2; i++)
+        side[i] = plan_side(s, i, r);
     r->plan = plan_make(side, r->number);
 }
 
@@ -366,23 +402,26 @@ static void carry_out_side(struct sim_session *s, int i, const struct round *r, 
     }
 }
 
+/* Ports that a round takes of the side's NAT. */
+static unsigned taken(const struct round *r, int i)
+{
+    enum nat_shape shape = r->prediction[i].shape;
+    bool shared = shape == SHAPE_FIXED || shape == SHAPE_SHARED;
+
+    return shared ? r->plan.side[i].sockets : r->plan.side[i].syns;
+}
+
 /* Returns when the round has begun for both sides. */
 static tick carry_out(struct sim_session *s, const struct round *r)
 {
-    struct schedule_side side[2];
-    struct schedule when;
     int i;
 
     for (i = 0; i < 2; i++) {
-        side[i].clock = s->peer[i].clock;
-        side[i].refusal = (enum nat_refusal)s->peer[i].profile.nat.refusal;
+        s->peer[i].held += taken(r, i);
+        site_of(s, i)->retry = r->when.retry[i];
+        carry_out_side(s, i, r, r->when.start[i]);
     }
-    when = schedule_make(side, s->now, PUNCH_MARGIN);
-    for (i = 0; i < 2; i++) {
-        site_of(s, i)->retry = when.retry[i];
-        carry_out_side(s, i, r, when.start[i]);
-    }
-    return tick_max(when.start_server[0], when.start_server[1]);
+    return tick_max(r->when.start_server[0], r->when.start_server[1]);
 }
 
 /* ---- what it cost, and what it taught ---- */
@@ -397,7 +436,7 @@ static bool overdrawn(const struct sim_site *site)
     m = &site->nats[site->nat_count - 1];
     for (i = 0; m->block > 0 && i < m->mapping_count; i++)
         used += !m->mappings[i].dead;
-    return m->block > 0 && used * 2 > m->block * (m->addresses > 1 ? m->addresses : 1);
+    return m->block > 0 && used * 2 > m->block;
 }
 
 static void learn_outcome(struct sim_session *s, const struct round *r, bool met)
@@ -407,10 +446,17 @@ static void learn_outcome(struct sim_session *s, const struct round *r, bool met
     for (i = 0; i < 2; i++) {
         const struct endpoint *where = &s->world->met.seen[i];
         bool won = met && endpoint_same_address(where, &s->peer[i].observed);
+        struct outcome outcome = {
+            .peer = (uint64_t)i + 1,
+            .other = (uint64_t)!i + 1,
+            .met = met,
+            .port = won ? where->port : 0,
+            .chance = r->plan.chance,
+        };
 
         if (r->prediction[i].shape == SHAPE_NONE || (met && !won))
             continue;
-        profile_learn_outcome(&s->peer[i].profile, met, won ? where->port : 0, s->now);
+        profile_learn_outcome(&s->peer[i].profile, &outcome, s->now);
     }
 }
 

@@ -3,6 +3,7 @@
 #define TRYST_SIM_SESSION_H
 
 #include "proto/reason.h"
+#include "server/predict_block.h"
 #include "server/predict_profile.h"
 #include "server/schedule_clock.h"
 #include "tests/sim/sim_population.h"
@@ -26,13 +27,15 @@ struct sim_peer {
     struct profile profile;
     struct clock_estimate clock;
     struct endpoint observed;
+    struct port_block block;
     struct endpoint addresses[16]; /* that its observations came from */
-    unsigned address_count;
+    unsigned address_count, address_draws;
     uint16_t punch_base, survey_base; /* where local ports are taken from */
     tick offset;                      /* its clock less the server's */
     tick up, down;                    /* host to server and back */
     unsigned observations;
-    unsigned held; /* mappings that surveys and anchors have left */
+    unsigned held;  /* ports in use: surveys, anchors, and what rounds have taken */
+    unsigned spare; /* of them, those that were so before the session */
 };
 
 struct sim_outcome {
