@@ -73,6 +73,7 @@ static struct plan_view view_of(const struct plan_side side[2], int i)
     v.budget = least(s->budget, SURVEY_PUNCH_SOCKETS);
     v.draws = side[0].birthday && side[1].birthday ? v.budget : least(v.budget, PLAN_SYNS);
     v.lenient = s->filtering == NAT_EIF || s->filtering == NAT_ADF;
+    v.addresses = v.p.addresses > 1 ? v.p.addresses : 1;
     v.range = v.p.high >= v.p.low ? (uint32_t)v.p.high - v.p.low + 1 : 1;
     if (v.p.shape == SHAPE_FIXED)
         v.kind = PLAN_KIND_PORT;

@@ -44,13 +44,13 @@ int32_t chance_best_run(const struct prediction *p, int32_t length)
     return low;
 }
 
-double chance_birthday(unsigned mapped, unsigned targets, uint32_t range)
+double chance_birthday(unsigned mapped, unsigned targets, double range)
 {
     double miss = 1;
     unsigned i;
 
     for (i = 0; i < targets && i < range; i++) {
-        double left = (double)range - i;
+        double left = range - i;
 
         if (left <= mapped)
             return 1;

@@ -26,7 +26,7 @@ int32_t chance_best_run(const struct prediction *p, int32_t length);
 
 /* That `mapped` distinct ports and `targets` distinct ports, all out of `range`, have one in
  * common. */
-double chance_birthday(unsigned mapped, unsigned targets, uint32_t range);
+double chance_birthday(unsigned mapped, unsigned targets, double range);
 
 /*
  * That a pair meets: a and b are the (independent) probabilities that one side's SYNs go to a port

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "plan_strategy.h"
 
+#include <math.h>
+
 #include "plan_chance.h"
 
 /* Other traffic may steal the very port: no window is narrower than this, however quiet the NAT. */
@@ -12,8 +14,8 @@
 #define WINDOW_AFTER  1
 /* Success by birthday beyond this costs more SYNs than it is worth. */
 #define BIRTHDAY_ENOUGH 0.999
-/* Ports of a subscriber's block that surveys, anchors and the user hold already. */
-#define BLOCK_RESERVE 16
+/* That one of a side's connections comes from the address it is expected from. */
+#define ADDRESS_ENOUGH 0.001
 
 static unsigned least(unsigned a, unsigned b)
 {
@@ -131,20 +133,30 @@ static uint16_t range_port(const struct plan_view *v, unsigned round)
 
 /* ---- what a side may take ---- */
 
-/*
- * New mappings that this round may take of a block that belongs to one subscriber: at most half of
- * it over all rounds, since mappings linger and an exhausted block cuts the user off.
- */
-static unsigned block_allowance(const struct plan_view *v, unsigned want, unsigned round)
+/* Of `want` new mappings, those that leave half of a subscriber's block free. */
+static unsigned block_allowance(const struct plan_view *v, unsigned want)
 {
-    unsigned limit = v->range / 2, used;
+    unsigned limit = v->range / 2;
 
     if (v->kind != PLAN_KIND_RANGE || v->p.shape == SHAPE_RANDOM ||
         v->range > PROFILE_PORT_HIGH - PROFILE_PORT_LOW)
         return want;
-    limit -= least(limit, BLOCK_RESERVE);
-    used = want * (round - 1);
-    return used >= limit ? 0 : least(want, limit - used);
+    limit -= least(limit, v->side->held);
+    return least(want, limit);
+}
+
+/* What a mapping is drawn from: ports, on each of the addresses. */
+static double places(const struct plan_view *v)
+{
+    return v->range * v->addresses;
+}
+
+/* So many connections, of which one comes from a certain address of all that there are. */
+static unsigned from_address(const struct plan_view *v)
+{
+    if (v->addresses <= 1)
+        return 1;
+    return (unsigned)ceil(log(ADDRESS_ENOUGH) / log(1 - 1 / v->addresses));
 }
 
 /* ---- one port against one port ---- */
@@ -170,10 +182,16 @@ struct plan plan_strategy_lenient_port(const struct plan_view v[2], int i, unsig
     struct plan plan = {0};
     uint16_t port = other->kind == PLAN_KIND_RANGE ? range_port(other, round)
                                                    : plan_strategy_counter_port(&other->p, 1);
+    unsigned sockets = 2;
 
+    if (v[i].side->filtering == NAT_ADF && from_address(other) > sockets)
+        sockets = from_address(other);
+    sockets = block_allowance(other, least(sockets, other->budget));
     sweep(&plan, i, v, 1, port);
-    sweep(&plan, !i, v, block_allowance(other, least(2, other->budget), round), v[i].p.port);
-    plan.chance = plan.side[!i].syns > 0 ? v[i].p.confidence : 0;
+    sweep(&plan, !i, v, sockets, v[i].p.port);
+    plan.chance = sockets > 0 ? v[i].p.confidence : 0;
+    if (v[i].side->filtering == NAT_ADF)
+        plan.chance *= 1 - pow(1 - 1 / other->addresses, sockets);
     return plan;
 }
 
@@ -252,7 +270,7 @@ struct plan plan_strategy_window(const struct plan_view v[2], int i, unsigned ro
 /* ---- one port against a range: birthday ---- */
 
 /* As many sockets as targets: how many of either are enough, within `most`. */
-static unsigned birthday_syns(uint32_t range, unsigned most)
+static unsigned birthday_syns(double range, unsigned most)
 {
     unsigned low = 1, high = most;
 
@@ -272,8 +290,8 @@ struct plan plan_strategy_birthday(const struct plan_view v[2], int i, unsigned 
 {
     const struct plan_view *drawn = &v[!i];
     struct plan plan = {0};
-    unsigned want = birthday_syns(drawn->range, least(drawn->draws, v[i].draws));
-    unsigned sockets = block_allowance(drawn, want, round);
+    unsigned want = birthday_syns(places(drawn), least(drawn->draws, v[i].draws));
+    unsigned sockets = block_allowance(drawn, want);
     unsigned targets = least(want, drawn->range);
     double chance;
 
@@ -281,7 +299,7 @@ struct plan plan_strategy_birthday(const struct plan_view v[2], int i, unsigned 
         return plan;
     sweep(&plan, !i, v, sockets, v[i].p.port);
     spray_range(&plan, i, v, targets, round);
-    chance = drawn->p.confidence * chance_birthday(sockets, targets, drawn->range);
+    chance = drawn->p.confidence * chance_birthday(sockets, targets, places(drawn));
     plan.chance = chance_meet(v[i].p.confidence, v[i].lenient, chance, drawn->lenient);
     return plan;
 }
@@ -317,9 +335,9 @@ static struct mark mark_range(const struct plan_view *v, unsigned round)
 {
     struct mark m;
 
-    m.sockets = block_allowance(v, least(v->draws, v->range), round);
+    m.sockets = block_allowance(v, least(v->draws, v->range));
     m.port = range_port(v, round);
-    m.chance = v->p.confidence * m.sockets / v->range;
+    m.chance = v->p.confidence * m.sockets / places(v);
     return m;
 }
 
@@ -356,14 +374,14 @@ struct plan plan_strategy_search(const struct plan_view v[2], int i, unsigned ro
     const struct plan_view *other = &v[!i];
     struct mark m = mark_of(other, round);
     struct plan plan = {0};
-    unsigned want = birthday_syns(v[i].range, least(v[i].draws, other->draws));
-    unsigned sockets = block_allowance(&v[i], want, round);
-    unsigned targets = least(block_allowance(other, want, round), v[i].range);
+    unsigned want = birthday_syns(places(&v[i]), least(v[i].draws, other->draws));
+    unsigned sockets = block_allowance(&v[i], want);
+    unsigned targets = least(block_allowance(other, want), v[i].range);
 
     if (sockets == 0 || targets == 0)
         return plan;
     sweep(&plan, i, v, sockets, m.port);
     spray_range(&plan, !i, v, targets, round);
-    plan.chance = v[i].p.confidence * chance_birthday(sockets, targets, v[i].range);
+    plan.chance = v[i].p.confidence * chance_birthday(sockets, targets, places(&v[i]));
     return plan;
 }

@@ -6,15 +6,17 @@
 /* A drift of which nothing was seen yet is this uncertain (Jeffreys' prior, and a moment's watch).
  */
 #define DRIFT_PRIOR         0.5
-#define DRIFT_PRIOR_SECONDS 0.1
+#define DRIFT_PRIOR_SECONDS 0.005
 /* Where more foreign allocations are expected than this, the counter is no better than random. */
-#define FOREIGN_MAX 2000.0
-/* Two anchors of one burst are told apart by their step, since they may arrive in either order. */
-#define BURST_SPAN (5 * TICK_MS)
+#define FOREIGN_MAX 6000.0
 /* An endpoint-independent mapping that was itself observed hardly depends on the rest. */
 #define ANCHORED_DOUBT 0.25
 /* A counter's position that another peer, or an older survey, has seen: it may not be shared. */
 #define SECOND_HAND 0.8
+/* No NAT scatters one subscriber's connections over more addresses. */
+#define ADDRESSES_MAX 64
+/* A port that is to be preserved belongs to somebody else already (literature: 1%). */
+#define PORT_TAKEN 0.01
 /* Below this confidence an anchor's round trip is cheaper than a wrong port. */
 #define ANCHOR_WORTH 90
 
@@ -31,12 +33,12 @@ uint16_t counter_step(uint16_t port, int32_t delta, int64_t steps, uint16_t low,
 
 /* ---- the anchor ---- */
 
+/*
+ * Anchors leave in one burst, in the order of their steps; they may arrive in any, and one whose
+ * first SYN got lost a second late.
+ */
 static bool newer(const struct observation *a, const struct observation *b)
 {
-    tick apart = a->at - b->at;
-
-    if (apart > BURST_SPAN || apart < -BURST_SPAN)
-        return apart > 0;
     return a->step > b->step;
 }
 
@@ -49,6 +51,16 @@ static const struct observation *newest_anchor(const struct predict_input *in)
         if (best == NULL || newer(&in->anchors[i], best))
             best = &in->anchors[i];
     return best;
+}
+
+static tick anchored_at(const struct predict_input *in)
+{
+    tick at = TICK_NEVER;
+    size_t i;
+
+    for (i = 0; i < in->anchor_count; i++)
+        at = tick_min(at, in->anchors[i].at);
+    return at;
 }
 
 /* What the server saw of the punch socket itself. */
@@ -82,6 +94,13 @@ static void shape_fixed(struct prediction *out, uint16_t port)
     out->port = out->low = out->high = port;
 }
 
+/* The port that the NAT gives if it is free. */
+static void shape_expected(struct prediction *out, uint16_t port)
+{
+    shape_fixed(out, port);
+    out->confidence *= 1 - PORT_TAKEN;
+}
+
 static void shape_range(struct prediction *out, enum nat_shape shape, uint16_t low, uint16_t high)
 {
     out->shape = shape;
@@ -110,7 +129,7 @@ static void shape_counter(struct prediction *out, const struct predict_input *in
 {
     const struct observation *anchor = newest_anchor(in);
     const struct profile *p = in->profile;
-    tick since = anchor != NULL ? anchor->at : p->last_at;
+    tick since = anchor != NULL ? anchored_at(in) : p->last_at;
 
     if (p->nat.delta == 0 || (anchor == NULL && p->last_port == 0)) {
         shape_random(out);
@@ -165,7 +184,7 @@ static void shape_allocation(struct prediction *out, const struct predict_input 
         if (in->local.port == 0 || port < 1 || port > UINT16_MAX)
             shape_random(out);
         else
-            shape_fixed(out, (uint16_t)port);
+            shape_expected(out, (uint16_t)port);
         break;
     case NAT_COUNTER:
         shape_counter(out, in);
@@ -190,6 +209,24 @@ static void shape_unknown(struct prediction *out, const struct predict_input *in
         shape_fixed(out, in->local.port);
         out->confidence = 0.9;
     }
+}
+
+/*
+ * How many addresses there are of which `seen` were found in `draws`: the inverse of what 1/n is
+ * on average, given that, and that no small number is likelier than another (prior 1/n).
+ */
+static double count_addresses(unsigned seen, unsigned draws)
+{
+    double weight = 1, sum = 0, shares = 0;
+    unsigned n;
+
+    for (n = seen; n <= ADDRESSES_MAX; n++) {
+        /* P(seen | n) goes with n! / (n - seen)! / n^draws. */
+        sum += weight / n;
+        shares += weight / n / n;
+        weight *= (n + 1.0) / (n + 1.0 - seen) * pow(n / (n + 1.0), draws);
+    }
+    return shares > 0 ? sum / shares : seen;
 }
 
 static struct prediction predict_by(const struct predict_input *in)
@@ -223,9 +260,13 @@ struct prediction predict(const struct predict_input *in)
 {
     struct profile view = profile_view(in->profile, in->peer, in->at);
     struct predict_input with = *in;
+    struct prediction out;
 
     with.profile = &view;
-    return predict_by(&with);
+    out = predict_by(&with);
+    if (in->addresses_seen > 1 && out.shape != SHAPE_FIXED)
+        out.addresses = count_addresses(in->addresses_seen, in->address_draws);
+    return out;
 }
 
 /* ---- weights ---- */

@@ -21,6 +21,8 @@ struct predict_input {
     uint16_t socket;                /* the first punch socket of this round */
     uint16_t block_low, block_high; /* the peer's own block; 0: not known */
     uint16_t sure_low, sure_high;   /* what was seen of it: these ports are in it for sure */
+    unsigned addresses_seen;        /* public addresses that the peer's connections came from ... */
+    unsigned address_draws;         /* ... of so many connections; 0: not counted */
     tick at; /* when the new mappings will be made: the side's start, server's clock */
 };
 
@@ -50,6 +52,7 @@ struct prediction {
     double foreign_shape;
     uint16_t low, high;
     uint16_t sure_low, sure_high;
+    double addresses; /* that new mappings are scattered over, `address` one of them; 0: just it */
     double confidence;
 };
 

@@ -15,6 +15,8 @@
 /* By fewer mappings than these a block (random) allocation is not told from chance. */
 #define BLOCK_MAPPINGS_MIN  5
 #define RANDOM_MAPPINGS_MIN 4
+/* So much later than the next one's is no jitter, but a SYN sent again. */
+#define LATE (500 * TICK_MS)
 
 struct batch {
     struct observation at[BATCH_MAX]; /* in the order of their steps */
@@ -88,6 +90,19 @@ static void find_hops(struct batch *b)
     }
 }
 
+/*
+ * Steps are opened in order, so no mapping is younger than the next one, though one whose first SYN
+ * got lost arrives a second late.
+ */
+static void undo_losses(struct batch *b)
+{
+    size_t i;
+
+    for (i = b->count; i > 1; i--)
+        if (b->at[i - 2].at > b->at[i - 1].at + LATE)
+            b->at[i - 2].at = b->at[i - 1].at;
+}
+
 static void load(struct batch *b, const struct observation *obs, size_t count)
 {
     size_t i;
@@ -97,6 +112,7 @@ static void load(struct batch *b, const struct observation *obs, size_t count)
     for (i = 0; i < b->count; i++)
         b->at[i] = obs[i];
     qsort(b->at, b->count, sizeof(b->at[0]), by_step);
+    undo_losses(b);
     for (i = 0; i < b->count; i++) {
         if (is_fresh(b, i, &first))
             b->fresh[b->fresh_count++] = i;

@@ -6,15 +6,54 @@
 /* With fewer ports than this, on average two thirds of the block lie between them. */
 #define SEEN_MIN 5
 #define SEEN_MAX 1000
+/* With so many, hardly any block shows less than half of itself. */
+#define SEEN_SURE 8
 /* A wider span is no block that is of use to a plan. */
 #define SPAN_MAX 16384u
 /* Ports this many times as far apart as the estimate has it are of another block. */
 #define SPAN_FACTOR 2
 
+/* The block of 2^n ports on the grid from `base` on that holds all that was seen. */
+static bool on_grid(const struct port_block *b, unsigned size, unsigned base, uint16_t *low,
+                    uint16_t *high)
+{
+    unsigned begin;
+
+    if (size < 2 || (size & (size - 1)) != 0 || b->low < base)
+        return false;
+    begin = base + (b->low - base) / size * size;
+    if (b->high >= begin + size || begin + size - 1 > UINT16_MAX)
+        return false;
+    *low = (uint16_t)begin;
+    *high = (uint16_t)(begin + size - 1);
+    return true;
+}
+
+static bool on_any_grid(const struct port_block *b, unsigned size, uint16_t *low, uint16_t *high)
+{
+    return on_grid(b, size, 0, low, high) || on_grid(b, size, PROFILE_PORT_LOW, low, high);
+}
+
+/*
+ * Blocks are 2^n ports more often than not. Of the smallest such block that may be it, so many
+ * ports would hardly ever all lie in one half: the next larger one is ruled out.
+ */
+static unsigned whole_size(const struct port_block *b)
+{
+    unsigned span = (unsigned)b->high - b->low, size = 1;
+    uint16_t low, high;
+
+    while (size <= span)
+        size *= 2;
+    return b->seen >= SEEN_SURE && on_any_grid(b, size, &low, &high) ? size : 0;
+}
+
 static unsigned size_of(const struct port_block *b)
 {
-    unsigned span = (unsigned)b->high - b->low;
+    unsigned span = (unsigned)b->high - b->low, whole = whole_size(b);
 
+    if (whole > 0)
+        return whole;
     return b->size > span ? b->size : voice_block_size(span, b->seen);
 }
 
@@ -89,30 +128,13 @@ bool port_block_holds(const struct port_block *b, uint16_t port)
     return b->seen > 0 && fits(b, port, port);
 }
 
-/* The block of 2^n ports on the grid from `base` on that holds all that was seen. */
-static bool on_grid(const struct port_block *b, unsigned size, unsigned base, uint16_t *low,
-                    uint16_t *high)
-{
-    unsigned begin;
-
-    if (size < 2 || (size & (size - 1)) != 0 || b->low < base)
-        return false;
-    begin = base + (b->low - base) / size * size;
-    if (b->high >= begin + size || begin + size - 1 > UINT16_MAX)
-        return false;
-    *low = (uint16_t)begin;
-    *high = (uint16_t)(begin + size - 1);
-    return true;
-}
-
 void port_block_bounds(const struct port_block *b, uint16_t *low, uint16_t *high)
 {
     unsigned span = (unsigned)b->high - b->low + 1, size = size_of(b), beyond;
 
     *low = b->low;
     *high = b->high;
-    if (b->seen < 2 || size <= span || on_grid(b, size, 0, low, high) ||
-        on_grid(b, size, PROFILE_PORT_LOW, low, high))
+    if (b->seen < 2 || size <= span || on_any_grid(b, size, low, high))
         return;
     beyond = (size - span) / 2;
     *low = (uint16_t)(b->low > PROFILE_PORT_LOW + beyond ? b->low - beyond
