@@ -22,6 +22,8 @@ void dispatch_nat_put(struct dispatch *d, struct nat *n)
     row.profile.profile = n->profile;
     row.profile.learnt = n->learnt;
     row.profile.refusal_learnt = n->refusal_learnt;
+    row.profile.filtering_learnt = n->filtering_learnt;
+    row.profile.simultaneous_learnt = n->simultaneous_learnt;
     dispatch_put(d, &row);
 }
 

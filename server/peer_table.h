@@ -74,7 +74,7 @@ struct nat {
     uint32_t channels; /* that come from it now */
     bool probing;      /* its refusal is being tried out */
     tick probed;       /* when that was done last */
-    stamp learnt, refusal_learnt;
+    stamp learnt, refusal_learnt, filtering_learnt, simultaneous_learnt;
 };
 
 struct peer_table {

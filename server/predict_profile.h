@@ -36,11 +36,16 @@ struct profile {
     struct nat_summary nat;
     tick learnt;         /* the last observation; TICK_NEVER: nothing is known yet */
     tick refusal_learnt; /* when `nat.refusal` was measured; TICK_NEVER: never */
-    tick last_at;        /* the newest mapping of a counter: when ... */
-    uint16_t last_port;  /* ... and which port; 0: not known */
-    uint16_t low, high;  /* the range that ports were seen in; 0: none yet */
-    double weight;       /* forgotten sum: mappings behind delta and drift */
-    double drift_sum;    /* forgotten sums: foreign allocations seen, and seconds watched */
+    /* When `nat.filtering` was tested, and the one peer who was let in through a lenient filter; 0:
+     * the verdict holds for all (predict_evidence.c). */
+    tick filtering_learnt;
+    uint64_t filtering_peer;
+    tick simultaneous_learnt; /* when simultaneous open was tried */
+    tick last_at;             /* the newest mapping of a counter: when ... */
+    uint16_t last_port;       /* ... and which port; 0: not known */
+    uint16_t low, high;       /* the range that ports were seen in; 0: none yet */
+    double weight;            /* forgotten sum: mappings behind delta and drift */
+    double drift_sum;         /* forgotten sums: foreign allocations seen, and seconds watched */
     double drift_seconds;
     uint32_t hits;    /* rounds that met as predicted */
     uint32_t misses;  /* rounds since the last hit that did not */
@@ -70,6 +75,36 @@ void profile_learn(struct profile *p, const struct observation *obs, size_t coun
 
 /* What a SYN to a port nobody mapped got. */
 void profile_learn_refusal(struct profile *p, enum nat_refusal refusal, tick now);
+
+/*
+ * Whom the NAT lets in at a mapped port, by a test of nobody's in particular: it holds for all.
+ */
+void profile_learn_filtering(struct profile *p, enum nat_filtering f, tick now);
+
+/*
+ * The same by a test of one peer's. A strict verdict (APDF) is for all: to count with it costs
+ * chances, never a connection. A lenient one is only for the peer that was let in, who may have
+ * forwarded ports or be the one exposed host of a shared NAT, until another peer's test agrees (on
+ * the stricter of the two). A contradicting result replaces the older one.
+ */
+void profile_learn_filtering_of(struct profile *p, uint64_t peer, enum nat_filtering f, tick now);
+
+/* A round that counted on the lenient filter did not meet: forgets it until the next test. */
+void profile_doubt_filtering(struct profile *p, tick now);
+
+/* Whether the filter has been tested lately; and so that the verdict is one for this peer. */
+bool profile_filtering_known(const struct profile *p, tick now);
+bool profile_filtering_known_of(const struct profile *p, uint64_t peer, tick now);
+
+/* The filter as far as a plan for this peer may count on it; unknown means: take it as APDF. */
+enum nat_filtering profile_filtering_of(const struct profile *p, uint64_t peer);
+
+/* Whether one subscriber keeps one public address. That it does not, once seen, stays true until
+ * the profile expires. */
+void profile_learn_pooling(struct profile *p, enum nat_pooling pooling, tick now);
+
+/* A bit of `nat.features`. */
+void profile_learn_feature(struct profile *p, unsigned feature, bool present, tick now);
 
 /*
  * The outcome of a round: whether it met, on which public port both sides agree that it did (0 if
