@@ -52,7 +52,7 @@ struct nat_summary dispatch_summary(struct dispatch *d, const struct session *s,
     for (unsigned family = 0; family < FAMILY_COUNT; family++) {
         const struct nat_summary *n = nat_of(d, s, side, family);
         if (n)
-            return *n;
+            return dispatch_nat_of(d, slab_get(&d->table.channels, s->channel[side]), family);
     }
     return (struct nat_summary){0};
 }
@@ -65,12 +65,13 @@ static struct family_plan plan_family(struct dispatch *d, struct session *s, uns
     struct plan_side side[2];
     uint16_t both = s->flags[0] & s->flags[1];
     for (unsigned i = 0; out.possible && i < 2; i++) {
-        const struct nat_summary *n = nat_of(d, s, i, family);
+        const struct channel *c = slab_get(&d->table.channels, s->channel[i]);
+        struct nat_summary n = dispatch_nat_of(d, c, family);
         s->prediction[i][family] = predict_side(d, s, i, family, at);
         side[i] = (struct plan_side){
             .prediction = s->prediction[i][family],
-            .filtering = (enum nat_filtering)n->filtering,
-            .refusal = (enum nat_refusal)n->refusal,
+            .filtering = (enum nat_filtering)n.filtering,
+            .refusal = (enum nat_refusal)n.refusal,
             .socket = survey_round_socket(s->machine.round),
             .budget = s->budget[i],
             .birthday = both & SESSION_BIRTHDAY,
@@ -303,6 +304,8 @@ void dispatch_learn(struct dispatch *d, struct session *s, bool met)
             if (!n || s->prediction[side][family].shape == SHAPE_NONE || (met && !won))
                 continue;
             profile_learn_outcome(&n->profile, met, won ? where->port : 0, d->loop->now);
+            if (!met)
+                dispatch_filter_missed(d, c, n);
             dispatch_nat_put(d, n);
         }
     }

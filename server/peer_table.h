@@ -34,6 +34,7 @@ struct peer {
     bool registered;      /* has registered at least once, and that is on its way to the store */
     stamp access_expires; /* 0: never */
     stamp first_seen, last_seen;
+    tick filter_asked[2]; /* when it was last asked to listen for the filter's test, per family */
 };
 
 /* The families stand at fixed places: 0 for IPv4, 1 for IPv6. */
@@ -67,13 +68,27 @@ struct channel {
     bool surveyed;
 };
 
+/* Connections back to one peer's throw-away mapping: from another port of the address that it went
+ * to (near), and from another address of ours (far). */
+struct filter_test {
+    struct endpoint to;
+    uint64_t peer;
+    uint8_t waiting; /* for the first answer of so many */
+    bool near, far;  /* let in */
+    tick at;         /* 0: never */
+};
+
 struct nat {
     struct slot slot;
     struct endpoint address; /* net_limit_block() of it */
     struct profile profile;
     uint32_t channels; /* that come from it now */
     bool probing;      /* its refusal is being tried out */
-    tick probed;       /* when that was done last */
+    struct filter_test filter;
+    tick crossed;       /* when simultaneous open was tried last; 0: never */
+    tick doubled;       /* when a second NAT was seen behind it last; 0: never */
+    struct ref witness; /* the channel that last told its clock from here */
+    tick probed;        /* when that was done last */
     stamp learnt, refusal_learnt, filtering_learnt, simultaneous_learnt;
 };
 

@@ -36,20 +36,23 @@ struct profile {
     struct nat_summary nat;
     tick learnt;         /* the last observation; TICK_NEVER: nothing is known yet */
     tick refusal_learnt; /* when `nat.refusal` was measured; TICK_NEVER: never */
-    /* When `nat.filtering` was tested, and the one peer who was let in through a lenient filter; 0:
-     * the verdict holds for all (predict_evidence.c). */
-    tick filtering_learnt;
-    uint64_t filtering_peer;
-    tick simultaneous_learnt; /* when simultaneous open was tried */
-    tick last_at;             /* the newest mapping of a counter: when ... */
-    uint16_t last_port;       /* ... and which port; 0: not known */
-    uint16_t low, high;       /* the range that ports were seen in; 0: none yet */
-    double weight;            /* forgotten sum: mappings behind delta and drift */
-    double drift_sum;         /* forgotten sums: foreign allocations seen, and seconds watched */
+    tick last_at;        /* the newest mapping of a counter: when ... */
+    uint16_t last_port;  /* ... and which port; 0: not known */
+    uint16_t low, high;  /* the range that ports were seen in; 0: none yet */
+    double weight;       /* forgotten sum: mappings behind delta and drift */
+    double drift_sum;    /* forgotten sums: foreign allocations seen, and seconds watched */
     double drift_seconds;
     uint32_t hits;    /* rounds that met as predicted */
     uint32_t misses;  /* rounds since the last hit that did not */
     bool one_address; /* only ever seen by one server address: EIM and ADM look alike there */
+
+    /*
+     * What tests said (predict_evidence.c): when, and which peer alone it holds for; 0: for all. A
+     * peer is known by the number that its observations have.
+     */
+    tick filtering_learnt, pooling_learnt, simultaneous_learnt; /* TICK_NEVER: never */
+    uint64_t filtering_peer, pooling_peer, simultaneous_peer;
+    uint8_t crossings_refused; /* measurements in a row that found simultaneous open refused */
 };
 
 /* How long a profile is taken as it is, without another survey. */
@@ -76,9 +79,12 @@ void profile_learn(struct profile *p, const struct observation *obs, size_t coun
 /* What a SYN to a port nobody mapped got. */
 void profile_learn_refusal(struct profile *p, enum nat_refusal refusal, tick now);
 
-/*
- * Whom the NAT lets in at a mapped port, by a test of nobody's in particular: it holds for all.
- */
+/* ---- predict_evidence.c: what tests say ---- */
+
+/* How long it is believed whether a NAT refuses simultaneous open. */
+#define PROFILE_SIMULTANEOUS_FRESH (24 * 60 * 60 * TICK_S)
+
+/* Whom the NAT lets in at a mapped port; it holds for all peers behind it. */
 void profile_learn_filtering(struct profile *p, enum nat_filtering f, tick now);
 
 /*
@@ -89,22 +95,35 @@ void profile_learn_filtering(struct profile *p, enum nat_filtering f, tick now);
  */
 void profile_learn_filtering_of(struct profile *p, uint64_t peer, enum nat_filtering f, tick now);
 
-/* A round that counted on the lenient filter did not meet: forgets it until the next test. */
-void profile_doubt_filtering(struct profile *p, tick now);
+/* A round that counted on the lenient filter did not meet: forgets it until the next test.
+ * False: there was nothing to forget. */
+bool profile_doubt_filtering(struct profile *p, tick now);
 
 /* Whether the filter has been tested lately; and so that the verdict is one for this peer. */
 bool profile_filtering_known(const struct profile *p, tick now);
 bool profile_filtering_known_of(const struct profile *p, uint64_t peer, tick now);
 
-/* The filter as far as a plan for this peer may count on it; unknown means: take it as APDF. */
-enum nat_filtering profile_filtering_of(const struct profile *p, uint64_t peer);
-
-/* Whether one subscriber keeps one public address. That it does not, once seen, stays true until
- * the profile expires. */
+/*
+ * Whether one subscriber keeps one public address. That it does not, seen by one peer, is for that
+ * peer until another agrees, and yields to another's contrary evidence or to the peer's own when it
+ * has grown old. The plain function sets it for all.
+ */
 void profile_learn_pooling(struct profile *p, enum nat_pooling pooling, tick now);
+void profile_learn_pooling_of(struct profile *p, uint64_t peer, enum nat_pooling pooling, tick now);
 
-/* A bit of `nat.features`. */
+/* A bit of `nat.features`, for all peers. */
 void profile_learn_feature(struct profile *p, unsigned feature, bool present, tick now);
+
+/*
+ * One measurement with one peer: did its NAT drop a SYN that crossed its own? "Refused" is believed
+ * after two in a row, and for that peer until another agrees; that it did not, at once.
+ */
+void profile_learn_crossing(struct profile *p, uint64_t peer, bool refused, tick now);
+bool profile_simultaneous_known(const struct profile *p, tick now);
+bool profile_simultaneous_known_of(const struct profile *p, uint64_t peer, tick now);
+
+/* What is known, less what holds for other peers alone: a plan may count on all of it. */
+struct nat_summary profile_summary_of(const struct profile *p, uint64_t peer);
 
 /*
  * The outcome of a round: whether it met, on which public port both sides agree that it did (0 if

@@ -121,7 +121,8 @@ static const char v1_views[] =
 
 static const char v2_columns[] =
     V2_ADD("nats", "features") V2_ADD("nats", "filtering_learnt")
-    V2_ADD("nats", "filtering_peer") V2_ADD("nats", "simultaneous_learnt")
+    V2_ADD("nats", "filtering_peer") V2_ADD("nats", "pooling_peer")
+    V2_ADD("nats", "simultaneous_learnt") V2_ADD("nats", "simultaneous_peer")
     V2_ADD("sessions", "requester_features") V2_ADD("sessions", "target_features")
     V2_ADD("sessions_active", "requester_features") V2_ADD("sessions_active", "target_features");
 

@@ -268,7 +268,9 @@ void column_profile(struct columns *c, struct row_profile *out)
     out->refusal_learnt = column_i64(c);
     out->filtering_learnt = column_i64(c);
     p->filtering_peer = (uint64_t)column_i64(c);
+    p->pooling_peer = (uint64_t)column_i64(c);
     out->simultaneous_learnt = column_i64(c);
+    p->simultaneous_peer = (uint64_t)column_i64(c);
     p->last_port = (uint16_t)column_range(c, 0, UINT16_MAX);
     p->low = (uint16_t)column_range(c, 0, UINT16_MAX);
     p->high = (uint16_t)column_range(c, 0, UINT16_MAX);

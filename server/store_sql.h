@@ -59,7 +59,8 @@ extern const char *const store_sql[SQL_WRITER_STATEMENTS];
 /* The columns of a NAT profile, likewise; `one_address` follows. */
 #define NAT_COLUMNS(X) \
     X("address") SESSION_NAT_COLUMNS(X, "") X("learnt") X("refusal_learnt") \
-    X("filtering_learnt") X("filtering_peer") X("simultaneous_learnt") X("last_port") \
+    X("filtering_learnt") X("filtering_peer") X("pooling_peer") \
+    X("simultaneous_learnt") X("simultaneous_peer") X("last_port") \
     X("low") X("high") X("weight") X("drift_sum") X("drift_seconds") X("hits") X("misses")
 #define NAT_NAMES NAT_COLUMNS(SQL_NAME) "one_address"
 #define PEER_NAMES "key,name,agent,first_seen,last_seen,observed"

@@ -56,7 +56,9 @@ static struct row profile_row(void)
                                                    .features = NAT_FEATURE_DOUBLE};
     row.profile.filtering_learnt = BEGUN + 1;
     row.profile.profile.filtering_peer = UINT64_MAX;
+    row.profile.profile.pooling_peer = 1;
     row.profile.simultaneous_learnt = BEGUN + 2;
+    row.profile.profile.simultaneous_peer = 2;
     row.profile.profile.last_port = 65535;
     row.profile.profile.low = 1;
     row.profile.profile.high = 65534;
@@ -102,7 +104,9 @@ static void test_load(void **state)
                 fixture_loaded.profile.refusal_learnt == 0);
     assert_true(fixture_loaded.profile.filtering_learnt == BEGUN + 1);
     assert_true(fixture_loaded.profile.profile.filtering_peer == UINT64_MAX);
+    assert_true(fixture_loaded.profile.profile.pooling_peer == 1);
     assert_true(fixture_loaded.profile.simultaneous_learnt == BEGUN + 2);
+    assert_true(fixture_loaded.profile.profile.simultaneous_peer == 2);
     assert_true(fixture_loaded.profile.profile.last_port == 65535 &&
                 fixture_loaded.profile.profile.low == 1);
     assert_true(fixture_loaded.profile.profile.high == 65534);
