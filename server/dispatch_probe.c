@@ -88,14 +88,12 @@ bool dispatch_filter_matters(const struct nat *n)
 bool dispatch_filter_due(struct dispatch *d, struct channel *c, unsigned family)
 {
     const struct nat *n = channel_nat(&d->table, c, family);
-    struct peer *p = slab_get(&d->table.peers, c->peer);
-    if (!d->conf->probe || !p || paused(d, p->filter_asked[family]))
+    const struct peer *p = slab_get(&d->table.peers, c->peer);
+    if (!d->conf->probe || !p || paused(d, p->filter_tested[family]))
         return false;
-    if (n && (profile_filtering_known_of(&n->profile, dispatch_peer_number(d, c), d->loop->now) ||
-              n->filter.waiting || paused(d, n->filter.at)))
-        return false;
-    p->filter_asked[family] = d->loop->now;
-    return true;
+    return !n ||
+           (!profile_filtering_known_of(&n->profile, dispatch_peer_number(d, c), d->loop->now) &&
+            !n->filter.waiting && !paused(d, n->filter.at));
 }
 
 /* One of our addresses where the peer's mapping has not been; none: there is no such. */
@@ -110,12 +108,19 @@ static struct endpoint other_address(const struct dispatch *d, const struct endp
 
 void dispatch_filter_test(struct dispatch *d, struct channel *c, const struct net_conn *conn)
 {
-    struct nat *n = channel_nat(&d->table, c, family_index(&conn->remote));
+    unsigned family = family_index(&conn->remote);
+    struct nat *n = channel_nat(&d->table, c, family);
+    struct peer *p = slab_get(&d->table.peers, c->peer);
     struct endpoint here = net_local(conn);
-    if (!n || n->filter.waiting || paused(d, n->filter.at) || endpoint_is_none(&here))
+    if (!n || !p || endpoint_is_none(&here) || n->filter.waiting || paused(d, n->filter.at) ||
+        paused(d, p->filter_tested[family]))
         return;
-    n->filter = (struct filter_test){
-        .to = conn->remote, .peer = dispatch_peer_number(d, c), .at = d->loop->now};
+    p->filter_tested[family] = d->loop->now;
+    n->filter = (struct filter_test){.to = conn->remote,
+                                     .channel = c->slot.self,
+                                     .owner = p->slot.self,
+                                     .peer = dispatch_peer_number(d, c),
+                                     .at = d->loop->now};
     struct net_probe_order order = {
         .owner = n->slot.self,
         .what = PROBE_NEAR,
@@ -154,6 +159,14 @@ static void filter_told(struct dispatch *d, struct nat *n, const struct net_prob
     t->waiting = (uint8_t)(t->waiting - !a->late);
     if (t->waiting)
         return;
+    struct peer *p = slab_get(&d->table.peers, t->owner);
+    if (!slab_get(&d->table.channels, t->channel) && !t->far) {
+        /* Where the peer has gone nobody listens: that nobody got in says nothing. */
+        t->at = 0;
+        if (p)
+            p->filter_tested[family_index(&t->to)] = 0;
+        return;
+    }
     profile_learn_filtering_of(&n->profile, t->peer, filter_verdict(t), d->loop->now);
     n->filtering_learnt = stamp_now();
     dispatch_nat_put(d, n);

@@ -34,7 +34,7 @@ struct peer {
     bool registered;      /* has registered at least once, and that is on its way to the store */
     stamp access_expires; /* 0: never */
     stamp first_seen, last_seen;
-    tick filter_asked[2]; /* when it was last asked to listen for the filter's test, per family */
+    tick filter_tested[2]; /* when its filter was tested last, per family; 0: never */
 };
 
 /* The families stand at fixed places: 0 for IPv4, 1 for IPv6. */
@@ -72,10 +72,11 @@ struct channel {
  * to (near), and from another address of ours (far). */
 struct filter_test {
     struct endpoint to;
-    uint64_t peer;
-    uint8_t waiting; /* for the first answer of so many */
-    bool near, far;  /* let in */
-    tick at;         /* 0: never */
+    struct ref channel, owner; /* of the mapping; the owner is a peer */
+    uint64_t peer;             /* its number */
+    uint8_t waiting;           /* for the first answer of so many */
+    bool near, far;            /* let in */
+    tick at;                   /* 0: never */
 };
 
 struct nat {
