@@ -19,6 +19,10 @@
 
 /* With less, a crossing cannot be timed by a loop that counts in milliseconds. */
 #define CROSS_RTT_LEAST (12 * TICK_MS)
+/* Two that agree are wanted, and some fail; so many without a pause. */
+#define CROSSINGS_MOST 4
+/* How late a peer may dial for its word to count: see dialled_in_time(). */
+#define CROSS_LATE_MOST (12 * TICK_MS)
 /* How long what the peer says and what is seen here wait for each other. */
 #define CROSS_TOLD_SECONDS 0.1
 /* How long a second NAT is taken to be there without being seen again. */
@@ -186,8 +190,8 @@ static bool cross_due(struct dispatch *d, const struct channel *c, const struct 
     tick now = d->loop->now;
     return d->conf->probe && !d->draining && !c->sessions && ref_is_none(c->survey) &&
            c->surveyed && c->clock.samples > 1 && c->clock.rtt >= CROSS_RTT_LEAST &&
-           !n->filter.waiting && !paused(d, n->crossed) && profile_fresh(&n->profile, now) &&
-           keeps_port(&n->profile.nat) &&
+           !n->filter.waiting && (!paused(d, n->crossed) || n->crossings < CROSSINGS_MOST) &&
+           profile_fresh(&n->profile, now) && keeps_port(&n->profile.nat) &&
            !profile_simultaneous_known_of(&n->profile, dispatch_peer_number(d, c), now);
 }
 
@@ -201,7 +205,11 @@ void dispatch_cross(struct dispatch *d, struct channel *c)
 
     if (!n || !conn || !cross_due(d, c, n))
         return;
-    n->crossed = d->loop->now;
+    if (!paused(d, n->crossed)) {
+        n->crossed = d->loop->now;
+        n->crossings = 0;
+    }
+    n->crossings++;
     struct run *run = dispatch_run_start(d, c, &steps);
     if (!run)
         return;
@@ -220,9 +228,10 @@ void dispatch_cross(struct dispatch *d, struct channel *c)
 
 /*
  * The peer dials as soon as it has our answer to this observation, so its SYN comes here one round
- * trip from now at the earliest. Ours leaves an eighth of that before: late enough to find the
- * peer's SYN through its NAT (unless that NAT is nearer to us than a fifth of the way), early
- * enough to be gone by then (the kernel would answer with RST).
+ * trip from now at the earliest. Ours leaves an eighth of that before: early enough to be gone by
+ * then (the kernel would answer with RST), late enough to find the peer's SYN through its NAT,
+ * unless that is very near to us: its way to us must take more than half of that eighth, and of the
+ * time by which the peer was late.
  */
 void dispatch_cross_observed(struct dispatch *d, struct run *run, const struct net_conn *conn)
 {
@@ -252,7 +261,8 @@ void dispatch_cross_told(struct dispatch *d, struct run *run, uint8_t crossing)
  */
 static bool dialled_in_time(const struct crossing *x)
 {
-    return x->opened_at && x->opened_at - x->answered_at <= 2 * x->rtt + x->rtt / 16 + TICK_MS;
+    tick late = x->rtt / 4 < CROSS_LATE_MOST ? x->rtt / 4 : CROSS_LATE_MOST;
+    return x->opened_at && x->opened_at - x->answered_at <= 2 * x->rtt + late;
 }
 
 void dispatch_cross_end(struct dispatch *d, struct run *run)
@@ -265,15 +275,14 @@ void dispatch_cross_end(struct dispatch *d, struct run *run)
     log_debug("crossing: peer says %u, round trip %.1f ms, open after %.1f ms", (unsigned)x.told,
               tick_seconds(x.rtt) * 1e3,
               x.opened_at ? tick_seconds(x.opened_at - x.answered_at) * 1e3 : 0.);
-    if (!n || (x.told != CROSSING_CAME_IN && !refused))
-        return;
-    profile_learn_crossing(&n->profile, dispatch_peer_number(d, c), refused, d->loop->now);
-    if (n->profile.crossings_refused)
-        n->crossed = 0; /* the second measurement, at once */
-    else
-        n->simultaneous_learnt = stamp_now();
-    dispatch_nat_put(d, n);
-    dispatch_cross(d, c);
+    if (n && (x.told == CROSSING_CAME_IN || refused)) {
+        profile_learn_crossing(&n->profile, dispatch_peer_number(d, c), refused, d->loop->now);
+        if (!n->profile.crossings_refused)
+            n->simultaneous_learnt = stamp_now();
+        dispatch_nat_put(d, n);
+    }
+    if (c)
+        dispatch_cross(d, c); /* until it is known */
 }
 
 static void cross_told_here(struct run *run, const struct net_probe_answer *a)

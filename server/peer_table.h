@@ -86,7 +86,8 @@ struct nat {
     uint32_t channels; /* that come from it now */
     bool probing;      /* its refusal is being tried out */
     struct filter_test filter;
-    tick crossed;       /* when simultaneous open was tried last; 0: never */
+    tick crossed; /* when simultaneous open was tried, first of `crossings` times; 0: never */
+    uint8_t crossings;
     tick doubled;       /* when a second NAT was seen behind it last; 0: never */
     struct ref witness; /* the channel that last told its clock from here */
     tick probed;        /* when that was done last */
