@@ -11,7 +11,9 @@
 
 /* An address is probed again no sooner than this, whatever its profile says; and no peer is asked
  * more often, whatever address it comes from. */
-#define PROBE_PAUSE    (60 * TICK_S)
+#define PROBE_PAUSE (60 * TICK_S)
+/* Several peers behind one NAT each have their filter tested, but not all at once. */
+#define FILTER_PAUSE   (2 * TICK_S)
 #define PROBE_PORT_LOW 20000u
 #define PROBE_PORTS    40000u
 /* On top of the time that an answer takes. */
@@ -41,9 +43,14 @@ static tick patience(const struct net_conn *conn)
     return net_round_trip(conn) * 3 / 2 + PATIENCE_MARGIN;
 }
 
+static bool within(const struct dispatch *d, tick last, tick pause)
+{
+    return last && d->loop->now - last < pause;
+}
+
 static bool paused(const struct dispatch *d, tick last)
 {
-    return last && d->loop->now - last < PROBE_PAUSE;
+    return within(d, last, PROBE_PAUSE);
 }
 
 /* ---- refusal ---- */
@@ -97,7 +104,7 @@ bool dispatch_filter_due(struct dispatch *d, struct channel *c, unsigned family)
         return false;
     return !n ||
            (!profile_filtering_known_of(&n->profile, dispatch_peer_number(d, c), d->loop->now) &&
-            !n->filter.waiting && !paused(d, n->filter.at));
+            !n->filter.waiting && !within(d, n->filter.at, FILTER_PAUSE));
 }
 
 /* One of our addresses where the peer's mapping has not been; none: there is no such. */
@@ -116,8 +123,8 @@ void dispatch_filter_test(struct dispatch *d, struct channel *c, const struct ne
     struct nat *n = channel_nat(&d->table, c, family);
     struct peer *p = slab_get(&d->table.peers, c->peer);
     struct endpoint here = net_local(conn);
-    if (!n || !p || endpoint_is_none(&here) || n->filter.waiting || paused(d, n->filter.at) ||
-        paused(d, p->filter_tested[family]))
+    if (!n || !p || endpoint_is_none(&here) || n->filter.waiting ||
+        within(d, n->filter.at, FILTER_PAUSE) || paused(d, p->filter_tested[family]))
         return;
     p->filter_tested[family] = d->loop->now;
     n->filter = (struct filter_test){.to = conn->remote,
@@ -295,7 +302,7 @@ static void cross_told_here(struct run *run, const struct net_probe_answer *a)
 
 bool dispatch_double_recent(const struct dispatch *d, const struct nat *n)
 {
-    return n->doubled && d->loop->now - n->doubled < DOUBLE_SPAN;
+    return within(d, n->doubled, DOUBLE_SPAN);
 }
 
 /*
