@@ -118,7 +118,7 @@ check "what one was let in for does not count for the other" \
 # ---- two private networks behind one address ----
 
 if unshare --time --monotonic 864000 true 2>/dev/null; then
-    lab_site carrier linux-drop --delay 20
+    lab_site carrier linux-range --delay 20
     for home in first second; do
         lab_site $home linux-drop --behind carrier
         lab_host $home $home
