@@ -47,6 +47,7 @@ static void all_observed(struct observe *o)
     m.type = MSG_SURVEYED;
     m.surveyed_.survey = a->survey;
     m.surveyed_.failed = o->failed;
+    m.surveyed_.crossing = o->crossing;
     core_log(a->ctx, TRYST_LOG_DEBUG, "survey: %u steps, %u failed", o->steps.count, o->failed);
     core_deadline(a->ctx, &a->expiry, tick_after(core_now(a->ctx), KEEP_TIME));
     (void)channel_send(a->ctx, &m);

@@ -2,6 +2,8 @@
 #include "client-stub/observe.h"
 
 #include <errno.h>
+#include <linux/tcp.h> /* for tcpi_segs_in, which libc's own lacks */
+#include <netinet/in.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -174,6 +176,21 @@ static int send_observe(struct observation *ob)
     return n == (ssize_t)(FRAME_HEADER_SIZE + body) ? 0 : -1;
 }
 
+/*
+ * Simultaneous open, or the ordinary one? In the latter the only segment by now is the server's
+ * SYN-ACK.
+ */
+static uint8_t crossing(int fd)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+
+    memset(&info, 0, sizeof(info));
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 || info.tcpi_segs_in == 0)
+        return CROSSING_UNKNOWN;
+    return info.tcpi_segs_in > 1 ? CROSSING_CAME_IN : CROSSING_KEPT_OUT;
+}
+
 /* 1: answered; 0: more bytes are needed; -1: not a genuine answer. */
 static int take_observed(struct observation *ob)
 {
@@ -209,7 +226,12 @@ static void observation_ready(struct watch *w, uint32_t events)
     struct observe *o = ob->run;
     int result;
 
-    if (w->events & EPOLLOUT) {
+    if (o->steps.at[index_of(ob)].flags & STEP_CROSS) {
+        o->crossing = CROSSING_UNKNOWN;
+        result = sock_error(ob->fd) == 0 ? 1 : -1;
+        if (result > 0)
+            o->crossing = crossing(ob->fd);
+    } else if (w->events & EPOLLOUT) {
         result = sock_error(ob->fd) == 0 ? send_observe(ob) : -1;
         if (result == 0)
             result = core_watch_events(o->ctx, w, EPOLLIN);

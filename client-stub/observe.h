@@ -30,8 +30,9 @@ struct observe {
     unsigned begun;         /* steps begun, in order */
     unsigned ended;
     uint8_t failed;
-    uint8_t round; /* for the owner */
-    tick begun_at; /* of the run, then of the latest step */
+    uint8_t crossing; /* CROSSING_...: of the last STEP_CROSS */
+    uint8_t round;    /* for the owner */
+    tick begun_at;    /* of the run, then of the latest step */
     struct deadline pace;
     struct deadline limit;
 };

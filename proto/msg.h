@@ -47,6 +47,14 @@ struct step {
 #define STEP_BURST  0x01 /* does not wait for the step before it */
 #define STEP_KEEP   0x02 /* stays open until the survey (the session) is over */
 #define STEP_LISTEN 0x04 /* the client listens on the socket's port too, for the filtering test */
+/*
+ * Nothing is said on this connection: the server, which does not listen there, sends a SYN the other
+ * way at the same time, and SURVEYED says whether it came in.
+ */
+#define STEP_CROSS 0x08
+
+/* What came of it: SURVEYED's `crossing`. */
+enum { CROSSING_UNKNOWN, CROSSING_CAME_IN, CROSSING_KEPT_OUT };
 
 /*
  * A run of SYNs: number i of `count` leaves socket `socket + i * socket_step` for port `remote.port

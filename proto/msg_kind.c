@@ -227,6 +227,7 @@ static void put_nat(struct wire_writer *w, const void *field, size_t size)
     wire_put_u16(w, nat->block_low);
     wire_put_u16(w, nat->block_high);
     wire_put_u32(w, nat->samples);
+    wire_put_u8(w, nat->features);
 }
 
 static void get_nat(struct wire_reader *r, void *field, size_t size)
@@ -245,6 +246,7 @@ static void get_nat(struct wire_reader *r, void *field, size_t size)
     nat->block_low = wire_get_u16(r);
     nat->block_high = wire_get_u16(r);
     nat->samples = wire_get_u32(r);
+    nat->features = wire_get_u8(r);
 }
 
 static void show_nat(struct msg_line *l, const void *field, size_t size)
@@ -254,11 +256,12 @@ static void show_nat(struct msg_line *l, const void *field, size_t size)
     (void)size;
     msg_say(l,
             "{%s %s %s %s %s %u%% delta %" PRId32 " drift %" PRIu32 " block %u-%u samples %" PRIu32
-            "}",
+            " features %u}",
             nat_mapping_name(nat->mapping), nat_filtering_name(nat->filtering),
             nat_allocation_name(nat->allocation), nat_refusal_name(nat->refusal),
             nat_pooling_name(nat->pooling), (unsigned)nat->confidence, nat->delta, nat->drift,
-            (unsigned)nat->block_low, (unsigned)nat->block_high, nat->samples);
+            (unsigned)nat->block_low, (unsigned)nat->block_high, nat->samples,
+            (unsigned)nat->features);
 }
 
 /* ---- lists: a count of one byte and that many elements ---- */

@@ -144,5 +144,9 @@ const char *nat_describe(const struct nat_summary *nat, char *out, unsigned long
     describe_filtering(&l, nat);
     if (nat->pooling == NAT_ARBITRARY)
         clause(&l, "changes its public address");
+    if (nat->features & NAT_FEATURE_NO_SIMULTANEOUS_OPEN)
+        clause(&l, "refuses simultaneous open");
+    if (nat->features & NAT_FEATURE_DOUBLE)
+        clause(&l, "has another NAT behind it");
     return out;
 }

@@ -25,7 +25,11 @@ enum nat_pooling { NAT_POOLING_UNKNOWN, NAT_PAIRED, NAT_ARBITRARY };
 /* The shape of a prediction (which ports the next mappings get). */
 enum nat_shape { SHAPE_NONE, SHAPE_FIXED, SHAPE_SHARED, SHAPE_COUNTER, SHAPE_BLOCK, SHAPE_RANDOM };
 
-/* A NAT profile in short, for people and peers. 22 bytes on the wire, in this order. */
+/* What else it does: bits of `features`. */
+#define NAT_FEATURE_NO_SIMULTANEOUS_OPEN 0x01 /* drops a SYN that answers its own SYN */
+#define NAT_FEATURE_DOUBLE               0x02 /* a second NAT is seen behind it */
+
+/* A NAT profile in short, for people and peers. 23 bytes on the wire, in this order. */
 struct nat_summary {
     uint8_t mapping;
     uint8_t filtering;
@@ -38,6 +42,7 @@ struct nat_summary {
     uint16_t block_low;
     uint16_t block_high;
     uint32_t samples; /* observations behind it */
+    uint8_t features;
 };
 
 const char *nat_mapping_name(unsigned v);

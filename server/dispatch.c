@@ -190,8 +190,12 @@ static void load_profile(void *user, const struct row_profile *row)
     n->profile = row->profile;
     n->learnt = row->learnt;
     n->refusal_learnt = row->refusal_learnt;
+    n->filtering_learnt = row->filtering_learnt;
+    n->simultaneous_learnt = row->simultaneous_learnt;
     n->profile.learnt = tick_of(d, row->learnt);
     n->profile.refusal_learnt = tick_of(d, row->refusal_learnt);
+    n->profile.filtering_learnt = tick_of(d, row->filtering_learnt);
+    n->profile.simultaneous_learnt = tick_of(d, row->simultaneous_learnt);
     n->profile.last_at = n->profile.learnt;
 }
 

@@ -21,9 +21,10 @@
 /*
  * The one place that sees every stage: it hands the values along (net -> session -> predict -> plan
  * -> schedule) and carries out the effects. Its parts, by subject: dispatch.c (messages in,
- * wake-ups), dispatch_register.c (who comes and goes), dispatch_survey.c (observations, probes,
- * profiles), dispatch_session.c (introductions), dispatch_punch.c (from predictions to a plan on
- * its way), dispatch_admin.c (views and commands).
+ * wake-ups), dispatch_register.c (who comes and goes), dispatch_survey.c (observations,
+ * profiles), dispatch_probe.c (what the server tries out on NATs), dispatch_session.c
+ * (introductions), dispatch_punch.c (from predictions to a plan on its way), dispatch_admin.c
+ * (views and commands).
  */
 
 #define SESSION_ROUNDS_MAX 10 /* as many as the option `rounds` may say */
@@ -44,6 +45,14 @@ struct run {
     uint8_t count;
     struct observation observations[MSG_STEPS_MAX];
     bool complete;
+    bool pooled; /* one host showed several public addresses */
+    struct crossing {
+        bool wanted;
+        struct ref probe; /* the reserved port */
+        tick answered_at; /* the observation before it */
+        tick rtt, opened_at;
+        uint8_t told; /* CROSSING_...: what the peer says */
+    } crossing;
     struct ev_timer timer;
 };
 
@@ -170,7 +179,6 @@ void dispatch_survey(struct dispatch *d, struct channel *c);
 bool dispatch_surveyed(struct dispatch *d, struct channel *c);
 void dispatch_survey_done(struct dispatch *d, struct channel *c, const struct msg_surveyed *m);
 void dispatch_observe(struct dispatch *d, struct net_conn *conn, const struct msg *m);
-void dispatch_probed(void *user, const struct endpoint *address, enum nat_refusal refusal);
 /* Asks one side of a session for anchors. False: none are needed, or none can be had. */
 bool dispatch_anchors(struct dispatch *d, struct session *s, unsigned side);
 void dispatch_run_end(struct dispatch *d, struct run *run);
@@ -192,6 +200,34 @@ uint64_t dispatch_peer_number(struct ref peer);
 /* The block that the peer behind a channel has on its NAT of one family; NULL: not known. */
 const struct port_block *dispatch_block(const struct dispatch *d, const struct channel *c,
                                         unsigned family);
+/* What is known of a channel's NAT, as far as it holds for this peer; all zero: nothing. */
+struct nat_summary dispatch_nat_of(struct dispatch *d, const struct channel *c, unsigned family);
+struct run *dispatch_run_start(struct dispatch *d, struct channel *c, const struct steps *steps);
+/* As a SURVEY. */
+void dispatch_run_send(struct dispatch *d, struct channel *c, const struct run *run);
+
+/* ---- dispatch_probe.c ---- */
+
+/* What an unsolicited SYN gets, where that is not known yet. */
+void dispatch_probe_refusal(struct dispatch *d, struct channel *c);
+/* Whether the filter's test is due for a channel that is going to be surveyed; counts as asked. */
+bool dispatch_filter_due(struct dispatch *d, struct channel *c, unsigned family);
+/* Whether a plan may be another one for knowing the filter. */
+bool dispatch_filter_matters(const struct nat *n);
+/* A round of this peer's did not meet: if it counted on a lenient filter, that is withdrawn. */
+void dispatch_filter_missed(struct dispatch *d, const struct channel *c, struct nat *n);
+/* A mapping whose owner listens has been observed: connects back. */
+void dispatch_filter_test(struct dispatch *d, struct channel *c, const struct net_conn *conn);
+/* Tries simultaneous open, where it is not known whether the NAT lets it be and nothing else is
+ * going on. The run for that is no survey, and nothing waits for it. */
+void dispatch_cross(struct dispatch *d, struct channel *c);
+void dispatch_cross_observed(struct dispatch *d, struct run *run, const struct net_conn *conn);
+void dispatch_cross_told(struct dispatch *d, struct run *run, uint8_t crossing);
+void dispatch_cross_end(struct dispatch *d, struct run *run);
+/* A channel has told its clock: may show that there is more than one NAT between. */
+void dispatch_look_behind(struct dispatch *d, struct channel *c);
+bool dispatch_double_recent(const struct dispatch *d, const struct nat *n);
+void dispatch_probed(void *user, const struct net_probe_answer *answer);
 
 /* ---- dispatch_session.c ---- */
 

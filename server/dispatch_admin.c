@@ -91,8 +91,6 @@ static bool view_peer(void *user, size_t index, struct view_peer *out)
     const struct peer *p = c ? slab_get(&d->table.peers, c->peer) : NULL;
     if (!p)
         return false;
-    const struct nat *n =
-        channel_nat(&d->table, c, c->observed[FAMILY_4].family ? FAMILY_4 : FAMILY_6);
     memset(out, 0, sizeof(*out));
     memcpy(out->key, p->key, KEY_SIZE);
     snprintf(out->name, sizeof(out->name), "%s", peer_name(p));
@@ -103,8 +101,7 @@ static bool view_peer(void *user, size_t index, struct view_peer *out)
     out->listening = c->listening;
     out->surveyed = c->surveyed;
     out->sessions = c->sessions;
-    if (n)
-        out->nat = n->profile.nat;
+    out->nat = dispatch_nat_of(d, c, c->observed[FAMILY_4].family ? FAMILY_4 : FAMILY_6);
     bool known = clock_estimate_known(&c->clock);
     out->rtt_us = known ? c->clock.rtt / TICK_US : -1;
     out->clock_bound_us = known ? clock_estimate_bound(&c->clock, d->loop->now) / TICK_US : -1;

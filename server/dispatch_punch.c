@@ -75,30 +75,31 @@ static bool has_family(struct dispatch *d, const struct session *s, unsigned sid
            !endpoint_is_none(&c->observed[family]);
 }
 
-static const struct nat_summary *nat_of(struct dispatch *d, const struct session *s, unsigned side,
-                                        unsigned family)
+/* What is known of a side's NAT; false: it has none of this family. */
+static bool nat_of(struct dispatch *d, const struct session *s, unsigned side, unsigned family,
+                   struct nat_summary *out)
 {
     struct channel *c = slab_get(&d->table.channels, s->channel[side]);
-    const struct nat *n = c ? channel_nat(&d->table, c, family) : NULL;
-    return n ? &n->profile.nat : NULL;
+    if (!c || !channel_nat(&d->table, c, family))
+        return false;
+    *out = dispatch_nat_of(d, c, family);
+    return true;
 }
 
-/* Whether a NAT drops a SYN that answers a SYN from within. No observation tells it yet. */
+/* Whether a NAT drops a SYN that answers a SYN from within. */
 static bool no_simultaneous_open(const struct nat_summary *n)
 {
-    (void)n;
-    return false;
+    return n->features & NAT_FEATURE_NO_SIMULTANEOUS_OPEN;
 }
 
 /* The NAT that people mean: the one of IPv4 where there is one. */
 struct nat_summary dispatch_summary(struct dispatch *d, const struct session *s, unsigned side)
 {
-    for (unsigned family = 0; family < FAMILY_COUNT; family++) {
-        const struct nat_summary *n = nat_of(d, s, side, family);
-        if (n)
-            return *n;
-    }
-    return (struct nat_summary){0};
+    struct nat_summary n = {0};
+    for (unsigned family = 0; family < FAMILY_COUNT; family++)
+        if (nat_of(d, s, side, family, &n))
+            break;
+    return n;
 }
 
 static unsigned least(unsigned a, unsigned b)
@@ -139,19 +140,19 @@ static struct family_plan plan_family(struct dispatch *d, struct session *s, uns
     uint16_t both = s->flags[0] & s->flags[1];
     for (unsigned i = 0; out.possible && i < 2; i++) {
         const struct channel *c = slab_get(&d->table.channels, s->channel[i]);
-        const struct nat_summary *n = nat_of(d, s, i, family);
+        struct nat_summary n = dispatch_nat_of(d, c, family);
         uint16_t own = allowed(d, s, i), left = dispatch_syns_left(d, c, family);
         out.limited |= left < own;
         s->prediction[i][family] = predict_side(d, s, i, family, at);
         side[i] = (struct plan_side){
             .prediction = s->prediction[i][family],
-            .filtering = (enum nat_filtering)n->filtering,
-            .refusal = (enum nat_refusal)n->refusal,
+            .filtering = (enum nat_filtering)n.filtering,
+            .refusal = (enum nat_refusal)n.refusal,
             .socket = survey_round_socket(s->machine.round),
             .budget = (uint16_t)least(own, left),
             .held = held_ports(d, s, i, family),
             .birthday = both & SESSION_BIRTHDAY,
-            .no_simultaneous_open = no_simultaneous_open(n),
+            .no_simultaneous_open = no_simultaneous_open(&n),
         };
     }
     if (out.possible)
@@ -165,10 +166,10 @@ static enum nat_refusal refusal_of(struct dispatch *d, const struct session *s, 
 {
     enum nat_refusal worst = NAT_SILENCE;
     for (unsigned family = 0; family < FAMILY_COUNT; family++) {
-        const struct nat_summary *n = nat_of(d, s, side, family);
-        if (n && plans[family].possible && plans[family].plan.reason == REASON_OK &&
-            n->refusal != NAT_SILENCE)
-            worst = (enum nat_refusal)n->refusal;
+        struct nat_summary n;
+        if (nat_of(d, s, side, family, &n) && plans[family].possible &&
+            plans[family].plan.reason == REASON_OK && n.refusal != NAT_SILENCE)
+            worst = (enum nat_refusal)n.refusal;
     }
     return worst;
 }
@@ -178,9 +179,9 @@ static bool refuses_simultaneous_open(struct dispatch *d, const struct session *
                                       const struct family_plan plans[FAMILY_COUNT])
 {
     for (unsigned family = 0; family < FAMILY_COUNT; family++) {
-        const struct nat_summary *n = nat_of(d, s, side, family);
-        if (n && plans[family].possible && plans[family].plan.reason == REASON_OK &&
-            no_simultaneous_open(n))
+        struct nat_summary n;
+        if (nat_of(d, s, side, family, &n) && plans[family].possible &&
+            plans[family].plan.reason == REASON_OK && no_simultaneous_open(&n))
             return true;
     }
     return false;
@@ -490,8 +491,10 @@ void dispatch_missed(struct dispatch *d, struct session *s, unsigned rounds)
             struct outcome outcome = missed(s, side);
             for (unsigned i = 0; n && i < rounds; i++)
                 profile_learn_outcome(&n->profile, &outcome, d->loop->now);
-            if (n)
-                dispatch_nat_put(d, n);
+            if (!n)
+                continue;
+            dispatch_filter_missed(d, slab_get(&d->table.channels, s->channel[side]), n);
+            dispatch_nat_put(d, n);
         }
 }
 

@@ -299,10 +299,13 @@ void dispatch_synced(struct dispatch *d, struct channel *c, const struct msg_syn
         return; /* an answer to nothing */
     c->sync_sent = 0;
     clock_estimate_add(&c->clock, m->origin, m->receive, m->transmit, now);
+    dispatch_look_behind(d, c);
     /* Each answer lets the next one go: samples are spread over round trips, not queued behind one
      * another. */
     if (c->samples < SYNCS_AT_FIRST && ++c->samples < SYNCS_AT_FIRST)
         dispatch_sync(d, c);
+    else
+        dispatch_cross(d, c);
     if (first)
         dispatch_ready(d);
 }

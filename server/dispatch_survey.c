@@ -8,12 +8,10 @@
 
 /* Longer than the client's own limit for a step, so that its SURVEYED comes first. */
 #define RUN_SECONDS 6.0
-/* An address is probed again no sooner than this, whatever its profile says. */
-#define PROBE_PAUSE    (60 * TICK_S)
-#define PROBE_PORT_LOW 20000u
-#define PROBE_PORTS    40000u
+/* One public address in the observations of so many sockets: a pool would have shown another. */
+#define PAIRED_SOCKETS 3
 
-/* ---- probes ---- */
+/* ---- profiles ---- */
 
 void dispatch_nat_put(struct dispatch *d, struct nat *n)
 {
@@ -22,45 +20,19 @@ void dispatch_nat_put(struct dispatch *d, struct nat *n)
     row.profile.profile = n->profile;
     row.profile.learnt = n->learnt;
     row.profile.refusal_learnt = n->refusal_learnt;
+    row.profile.filtering_learnt = n->filtering_learnt;
+    row.profile.simultaneous_learnt = n->simultaneous_learnt;
     dispatch_put(d, &row);
 }
 
-static void probe_family(struct dispatch *d, struct channel *c, unsigned family)
+struct nat_summary dispatch_nat_of(struct dispatch *d, const struct channel *c, unsigned family)
 {
-    struct nat *n = channel_nat(&d->table, c, family);
-    struct net_conn *conn = slab_get(&d->net->conns, c->conn);
-    if (!d->conf->probe || !n || !conn || n->probing ||
-        profile_refusal_known(&n->profile, d->loop->now) ||
-        (n->probed && d->loop->now - n->probed < PROBE_PAUSE))
-        return;
-    uint16_t port = (uint16_t)(PROBE_PORT_LOW + rng_below(&d->rng, PROBE_PORTS));
-    struct endpoint to = endpoint_with_port(c->observed[family], port);
-    /* The NAT is nearer than the host behind it, so its answer takes no longer than the host's
-     * would. */
-    tick patience = net_round_trip(conn) * 3 / 2 + 30 * TICK_MS;
-    n->probing = net_probe_start(&d->probe, &to, patience);
-    n->probed = d->loop->now;
-}
-
-static void probe(struct dispatch *d, struct channel *c)
-{
-    for (unsigned family = 0; family < FAMILY_COUNT; family++)
-        probe_family(d, c, family);
-}
-
-void dispatch_probed(void *user, const struct endpoint *address, enum nat_refusal refusal)
-{
-    struct dispatch *d = user;
-    struct nat *n = nat_find(&d->table, address, false);
+    const struct nat *n = channel_nat(&d->table, c, family);
+    uint64_t peer = dispatch_peer_number(c->peer);
     if (!n)
-        return;
-    n->probing = false;
-    if (refusal != NAT_REFUSAL_UNKNOWN) {
-        profile_learn_refusal(&n->profile, refusal, d->loop->now);
-        n->refusal_learnt = stamp_now();
-        dispatch_nat_put(d, n);
-    }
-    dispatch_ready(d);
+        return (struct nat_summary){0};
+    struct profile view = profile_view(&n->profile, peer, d->loop->now);
+    return profile_summary_of(&view, peer);
 }
 
 /* ---- runs ---- */
@@ -81,15 +53,26 @@ void dispatch_run_end(struct dispatch *d, struct run *run)
     slab_release(&d->runs, run);
 }
 
-/* One public address shown for one family, every time: the NAT pools addresses per subscriber (RFC
- * 4787 REQ-2). */
-static void learn_pooling(const struct run *run, struct nat *n, unsigned family)
+static unsigned count_sockets(const struct observation *obs, size_t count)
 {
-    unsigned seen = 0;
-    for (unsigned i = 0; i < run->count; i++)
-        seen += family_index(&run->observations[i].observed) == family;
-    if (seen >= 3 && n->profile.nat.pooling != NAT_ARBITRARY)
-        n->profile.nat.pooling = NAT_PAIRED;
+    unsigned sockets = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool seen = false;
+        for (size_t j = 0; j < i; j++)
+            seen |= obs[j].socket == obs[i].socket;
+        sockets += !seen;
+    }
+    return sockets;
+}
+
+/* Whether the NAT gives a subscriber one public address (RFC 4787 REQ-2). */
+static void learn_pooling(struct dispatch *d, const struct run *run, struct nat *n, uint64_t peer,
+                          const struct observation *own, size_t count)
+{
+    if (run->pooled)
+        profile_learn_pooling_of(&n->profile, peer, NAT_ARBITRARY, d->loop->now);
+    else if (count_sockets(own, count) >= PAIRED_SOCKETS)
+        profile_learn_pooling_of(&n->profile, peer, NAT_PAIRED, d->loop->now);
 }
 
 static void put_observations(struct dispatch *d, const struct run *run, const struct peer *p)
@@ -138,19 +121,38 @@ static void learn_block(struct dispatch *d, const struct channel *c, unsigned fa
     port_block_learn(&p->block, &n->profile, obs, count, d->loop->now);
 }
 
+/*
+ * Observations from other addresses of a pool tell how the NAT maps, too. They are believed only
+ * while nothing better is known: a peer with a second way into the Internet could show anything
+ * there.
+ */
+static size_t collect(const struct run *run, const struct channel *c, unsigned family, bool pool,
+                      struct observation own[MSG_STEPS_MAX])
+{
+    size_t count = 0;
+    for (unsigned i = 0; i < run->count; i++) {
+        const struct endpoint *seen = &run->observations[i].observed;
+        if (family_index(seen) == family &&
+            (pool || endpoint_same_address(seen, &c->observed[family])))
+            own[count++] = run->observations[i];
+    }
+    return count;
+}
+
 static void learn_family(struct dispatch *d, struct run *run, struct channel *c, unsigned family)
 {
     struct observation own[MSG_STEPS_MAX];
     struct nat *n = channel_nat(&d->table, c, family);
-    size_t count = 0;
-    for (unsigned i = 0; n && i < run->count; i++)
-        if (endpoint_same_address(&run->observations[i].observed, &c->observed[family]))
-            own[count++] = run->observations[i];
+    if (!n)
+        return;
+    size_t count = collect(run, c, family, !profile_fresh(&n->profile, d->loop->now), own);
     if (!count)
         return;
     profile_learn(&n->profile, own, count, d->loop->now);
     learn_block(d, c, family, own, count);
-    learn_pooling(run, n, family);
+    learn_pooling(d, run, n, dispatch_peer_number(c->peer), own, count);
+    if (n->profile.nat.features & NAT_FEATURE_DOUBLE && !dispatch_double_recent(d, n))
+        profile_learn_feature(&n->profile, NAT_FEATURE_DOUBLE, false, d->loop->now);
     n->learnt = stamp_now();
     dispatch_nat_put(d, n);
     log_profile(n);
@@ -173,6 +175,10 @@ static void run_complete(struct dispatch *d, struct run *run)
         return;
     run->complete = true;
     ev_timer_stop(d->loop->ev, &run->timer);
+    if (run->crossing.wanted) {
+        dispatch_cross_end(d, run);
+        return;
+    }
     if (!ref_is_none(run->session)) {
         /* The run stays with the session: its observations are the anchors of the plan. */
         struct session *s = slab_get(&d->sessions, run->session);
@@ -187,8 +193,10 @@ static void run_complete(struct dispatch *d, struct run *run)
         c->surveyed = true;
     }
     dispatch_run_end(d, run);
-    if (c)
-        probe(d, c); /* an address of another family may have come to light */
+    if (c) {
+        dispatch_probe_refusal(d, c); /* an address of another family may have come to light */
+        dispatch_cross(d, c);
+    }
     dispatch_ready(d);
 }
 
@@ -248,7 +256,7 @@ static bool afford(struct dispatch *d, const struct channel *c, const struct ste
     return true;
 }
 
-static struct run *run_start(struct dispatch *d, struct channel *c, const struct steps *steps)
+struct run *dispatch_run_start(struct dispatch *d, struct channel *c, const struct steps *steps)
 {
     struct run *run = afford(d, c, steps) ? slab_take(&d->runs) : NULL;
     if (!run) {
@@ -294,54 +302,75 @@ struct survey_servers dispatch_servers(struct dispatch *d, struct channel *c, un
     return servers;
 }
 
-static void plan_family(struct dispatch *d, struct channel *c, unsigned family, struct steps *steps)
+/* What is asked of one family; returns whether a plan should wait for it. */
+static bool plan_family(struct dispatch *d, struct channel *c, unsigned family, struct steps *steps)
 {
     struct survey_servers servers = dispatch_servers(d, c, family);
     const struct nat *n = channel_nat(&d->table, c, family);
     bool wanted = family == c->family || (!endpoint_is_none(&c->local[family]) && !c->surveyed);
+    unsigned before = steps->count;
     if (!wanted || !servers.address_count)
-        return;
+        return false;
+    servers.connects_back = dispatch_filter_due(d, c, family);
     if (!n) {
         survey_plan(NULL, &servers, d->loop->now, &d->rng, steps);
-        return;
+        return steps->count > before;
     }
     struct profile view = profile_view(&n->profile, dispatch_peer_number(c->peer), d->loop->now);
-    unsigned before = steps->count;
     survey_plan(&view, &servers, d->loop->now, &d->rng, steps);
     /* All that is missing may be where this subscriber's block lies. */
-    if (steps->count == before && view.nat.allocation == NAT_BLOCK && view.nat.mapping != NAT_EIM &&
-        !dispatch_block(d, c, family))
+    bool fresh = profile_fresh(&view, d->loop->now);
+    if (fresh && view.nat.allocation == NAT_BLOCK && view.nat.mapping != NAT_EIM &&
+        !dispatch_block(d, c, family)) {
         survey_anchors(&view, &servers, 0, PORT_BLOCK_LOOKS, &d->rng, steps);
+        return true;
+    }
+    return steps->count > before && (!fresh || dispatch_filter_matters(n));
 }
 
-void dispatch_survey(struct dispatch *d, struct channel *c)
+void dispatch_run_send(struct dispatch *d, struct channel *c, const struct run *run)
 {
     struct msg m = {.type = MSG_SURVEY};
-    struct steps steps = {0};
-
-    probe(d, c);
-    if (!ref_is_none(c->survey))
-        return;
-    for (unsigned family = 0; family < FAMILY_COUNT; family++)
-        plan_family(d, c, family, &steps);
-    struct run *run = steps.count ? run_start(d, c, &steps) : NULL;
-    c->surveyed = !run;
-    if (!run)
-        return;
     c->survey = run->slot.self;
     m.survey_.survey = run->number;
-    m.survey_.steps = steps;
+    m.survey_.steps = run->steps;
     memcpy(m.survey_.token, run->token, sizeof(run->token));
     memcpy(m.survey_.secret, run->secret, sizeof(run->secret));
     dispatch_deliver(d, c->slot.self, &m);
     sodium_memzero(&m.survey_.secret, sizeof(m.survey_.secret));
 }
 
+/* A survey is under way; a crossing, which nothing waits for, gives way to one. */
+static bool busy(struct dispatch *d, const struct channel *c)
+{
+    const struct run *run = slab_get(&d->runs, c->survey);
+    return run && !run->crossing.wanted;
+}
+
+void dispatch_survey(struct dispatch *d, struct channel *c)
+{
+    struct steps steps = {0};
+    bool wait = false;
+
+    dispatch_probe_refusal(d, c);
+    if (busy(d, c))
+        return;
+    for (unsigned family = 0; family < FAMILY_COUNT; family++)
+        wait |= plan_family(d, c, family, &steps);
+    struct run *run = slab_get(&d->runs, c->survey);
+    if (run && steps.count)
+        dispatch_run_end(d, run);
+    run = steps.count ? dispatch_run_start(d, c, &steps) : NULL;
+    c->surveyed = !run || !wait;
+    if (run)
+        dispatch_run_send(d, c, run);
+}
+
 bool dispatch_surveyed(struct dispatch *d, struct channel *c)
 {
     for (unsigned family = 0; family < FAMILY_COUNT; family++) {
         const struct nat *n = channel_nat(&d->table, c, family);
-        if (n && n->probing)
+        if (n && (n->probing || (n->filter.waiting && dispatch_filter_matters(n))))
             return false;
     }
     return c->surveyed && clock_estimate_known(&c->clock);
@@ -350,7 +379,11 @@ bool dispatch_surveyed(struct dispatch *d, struct channel *c)
 void dispatch_survey_done(struct dispatch *d, struct channel *c, const struct msg_surveyed *m)
 {
     struct run *run = slab_get(&d->runs, c->survey);
-    if (run && run->number == m->survey)
+    if (!run || run->number != m->survey)
+        return;
+    if (run->crossing.wanted)
+        dispatch_cross_told(d, run, m->crossing);
+    else
         run_complete(d, run);
 }
 
@@ -366,12 +399,19 @@ static bool plausible(struct dispatch *d, struct channel *c, const struct endpoi
     unsigned family = family_index(remote);
     if (endpoint_is_none(&c->observed[family]))
         return family != c->family && channel_set_observed(&d->table, c, remote);
-    if (endpoint_same_address(&c->observed[family], remote))
-        return true;
-    struct nat *n = channel_nat(&d->table, c, family);
-    if (n)
-        n->profile.nat.pooling = NAT_ARBITRARY;
-    return false;
+    return endpoint_same_address(&c->observed[family], remote);
+}
+
+/*
+ * Another public address of the same own address, where there is translation: a NAT with a pool. A
+ * host with several interfaces or IPv6 privacy addresses has another own address as well.
+ */
+static bool from_pool(const struct channel *c, const struct endpoint *remote,
+                      const struct endpoint *local)
+{
+    const struct endpoint *own = &c->local[family_index(remote)];
+    return !endpoint_is_none(own) && local->family == remote->family &&
+           endpoint_same_address(own, local) && !endpoint_same_address(local, remote);
 }
 
 static bool genuine(const struct run *run, struct net_conn *conn, const struct msg *m)
@@ -409,6 +449,27 @@ static void record(struct run *run, struct net_conn *conn, const struct msg_obse
     };
 }
 
+/* What an observation is good for beside the answer to it. */
+static void use(struct dispatch *d, struct run *run, struct channel *c, struct net_conn *conn,
+                const struct msg_observe *o)
+{
+    bool survey = ref_is_none(run->session) && !run->crossing.wanted;
+    if (!plausible(d, c, &conn->remote)) {
+        if (survey && from_pool(c, &conn->remote, &o->local)) {
+            run->pooled = true;
+            record(run, conn, o, dispatch_peer_number(c->peer));
+        }
+        return;
+    }
+    if (run->crossing.wanted) {
+        dispatch_cross_observed(d, run, conn);
+        return;
+    }
+    record(run, conn, o, dispatch_peer_number(c->peer));
+    if (run->steps.at[o->step].flags & STEP_LISTEN)
+        dispatch_filter_test(d, c, conn);
+}
+
 void dispatch_observe(struct dispatch *d, struct net_conn *conn, const struct msg *m)
 {
     struct msg answer = {.type = MSG_OBSERVED};
@@ -426,8 +487,7 @@ void dispatch_observe(struct dispatch *d, struct net_conn *conn, const struct ms
     net_answer(d->net, conn, &answer);
     run->seen |= UINT64_C(1) << m->observe_.step;
     d->stats.observations++;
-    if (plausible(d, c, &conn->remote))
-        record(run, conn, &m->observe_, dispatch_peer_number(c->peer));
+    use(d, run, c, conn, &m->observe_);
     if (run->seen == (run->steps.count == 64 ? UINT64_MAX : (UINT64_C(1) << run->steps.count) - 1))
         run_complete(d, run);
 }
@@ -465,7 +525,7 @@ bool dispatch_anchors(struct dispatch *d, struct session *s, unsigned side)
         return false;
     for (unsigned family = 0; family < FAMILY_COUNT; family++)
         anchor_family(d, s, side, family, &steps);
-    struct run *run = steps.count ? run_start(d, c, &steps) : NULL;
+    struct run *run = steps.count ? dispatch_run_start(d, c, &steps) : NULL;
     if (!run)
         return false;
     run->session = s->slot.self;

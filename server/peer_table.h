@@ -42,6 +42,7 @@ struct peer {
     bool registered;      /* has registered at least once, and that is on its way to the store */
     stamp access_expires; /* 0: never */
     stamp first_seen, last_seen;
+    tick filter_tested[2]; /* when its filter was tested last, per family; 0: never */
 };
 
 static inline unsigned family_index(const struct endpoint *e)
@@ -72,15 +73,31 @@ struct channel {
     bool surveyed;
 };
 
+/* Connections back to one peer's throw-away mapping: from another port of the address that it went
+ * to (near), and from another address of ours (far). */
+struct filter_test {
+    struct endpoint to;
+    struct ref channel, owner; /* of the mapping; the owner is a peer */
+    uint64_t peer;             /* its number */
+    uint8_t waiting;           /* for the first answer of so many */
+    bool near, far;            /* let in */
+    tick at;                   /* 0: never */
+};
+
 struct nat {
     struct slot slot;
     struct endpoint address; /* net_limit_block() of it */
     struct profile profile;
     struct account syns; /* that surveys and sessions had its peers send */
-    uint32_t channels;   /* that come from it now */
-    bool probing;        /* its refusal is being tried out */
-    tick probed;         /* when that was done last */
-    stamp learnt, refusal_learnt;
+    uint32_t channels; /* that come from it now */
+    bool probing;      /* its refusal is being tried out */
+    struct filter_test filter;
+    tick crossed; /* when simultaneous open was tried, first of `crossings` times; 0: never */
+    uint8_t crossings;
+    tick doubled;       /* when a second NAT was seen behind it last; 0: never */
+    struct ref witness; /* the channel that last told its clock from here */
+    tick probed;        /* when that was done last */
+    stamp learnt, refusal_learnt, filtering_learnt, simultaneous_learnt;
 };
 
 struct peer_table {

@@ -152,7 +152,8 @@ static uint8_t classify_mapping(const struct batch *b, bool *one_address)
 
             if (x->socket != y->socket || endpoint_equal(&x->server, &y->server))
                 continue;
-            if (x->observed.port == y->observed.port)
+            /* The address counts too: a NAT with a pool may keep the port and change that. */
+            if (endpoint_equal(&x->observed, &y->observed))
                 same[across]++;
             else
                 differ[across]++;

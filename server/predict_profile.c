@@ -43,6 +43,9 @@ void profile_init(struct profile *p)
     *p = (struct profile){
         .learnt = TICK_NEVER,
         .refusal_learnt = TICK_NEVER,
+        .filtering_learnt = TICK_NEVER,
+        .pooling_learnt = TICK_NEVER,
+        .simultaneous_learnt = TICK_NEVER,
         .last_at = TICK_NEVER,
     };
 }

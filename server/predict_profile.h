@@ -82,6 +82,14 @@ struct profile {
     uint8_t turns;      /* times a counter was seen behind where it had been: does it turn there? */
     uint8_t looks;      /* batches that `low` and `high` stand for */
     struct voice voices[PROFILE_VOICES];
+
+    /*
+     * What tests said (predict_evidence.c): when, and which peer alone it holds for; 0: for all. A
+     * peer is known by the number that its observations have.
+     */
+    tick filtering_learnt, pooling_learnt, simultaneous_learnt; /* TICK_NEVER: never */
+    uint64_t filtering_peer, pooling_peer, simultaneous_peer;
+    uint8_t crossings_refused; /* measurements in a row that found simultaneous open refused */
 };
 
 /* How long a profile is taken as it is, without another survey. */
@@ -118,6 +126,54 @@ double profile_trust(const struct profile *p);
 
 /* What a SYN to a port nobody mapped got. */
 void profile_learn_refusal(struct profile *p, enum nat_refusal refusal, tick now);
+
+/* ---- predict_evidence.c: what tests say ---- */
+
+/* How long it is believed whether a NAT refuses simultaneous open. */
+#define PROFILE_SIMULTANEOUS_FRESH (24 * 60 * 60 * TICK_S)
+
+/* Whom the NAT lets in at a mapped port; it holds for all peers behind it. */
+void profile_learn_filtering(struct profile *p, enum nat_filtering f, tick now);
+
+/*
+ * The same by a test of one peer's. A strict verdict (APDF) is for all: to count with it costs
+ * chances, never a connection. A lenient one is only for the peer that was let in, who may have
+ * forwarded ports or be the one exposed host of a shared NAT, until another peer's test agrees (on
+ * the stricter of the two). A contradicting result replaces the older one.
+ */
+void profile_learn_filtering_of(struct profile *p, uint64_t peer, enum nat_filtering f, tick now);
+
+/* A round that counted on the lenient filter did not meet: forgets it until the next test.
+ * False: there was nothing to forget. */
+bool profile_doubt_filtering(struct profile *p, tick now);
+
+/* Whether the filter has been tested lately; and so that the verdict is one for this peer. */
+bool profile_filtering_known(const struct profile *p, tick now);
+bool profile_filtering_known_of(const struct profile *p, uint64_t peer, tick now);
+
+/*
+ * Whether one subscriber keeps one public address. That it does not, seen by one peer, is for that
+ * peer until another agrees, and yields to another's contrary evidence or to the peer's own when it
+ * has grown old. The plain function sets it for all.
+ */
+void profile_learn_pooling(struct profile *p, enum nat_pooling pooling, tick now);
+void profile_learn_pooling_of(struct profile *p, uint64_t peer, enum nat_pooling pooling, tick now);
+
+/* A bit of `nat.features`, for all peers. */
+void profile_learn_feature(struct profile *p, unsigned feature, bool present, tick now);
+
+/*
+ * One measurement with one peer: did its NAT drop a SYN that crossed its own? "Refused" is believed
+ * after two in a row, and for that peer until another agrees; that it did not, at once.
+ */
+void profile_learn_crossing(struct profile *p, uint64_t peer, bool refused, tick now);
+bool profile_simultaneous_known(const struct profile *p, tick now);
+bool profile_simultaneous_known_of(const struct profile *p, uint64_t peer, tick now);
+
+/* What is known, less what holds for other peers alone: a plan may count on all of it. */
+struct nat_summary profile_summary_of(const struct profile *p, uint64_t peer);
+
+/* ---- outcomes ---- */
 
 /* How a round went, for one side of it. */
 struct outcome {

@@ -107,6 +107,9 @@ json_t *show_nat(const struct nat_summary *nat)
     json_object_set_new(o, "drift_per_second", json_real((double)nat->drift / 1000));
     json_object_set_new(o, "block", block);
     json_object_set_new(o, "samples", show_number(nat->samples));
+    json_object_set_new(o, "no_simultaneous_open",
+                        json_boolean(nat->features & NAT_FEATURE_NO_SIMULTANEOUS_OPEN));
+    json_object_set_new(o, "double", json_boolean(nat->features & NAT_FEATURE_DOUBLE));
     json_object_set_new(o, "summary", show_text(nat_describe(nat, text, sizeof(text))));
     return o;
 }

@@ -36,7 +36,7 @@ struct row_profile { /* NAT profile of one public address; ticks inside are turn
                         back by the caller of `store_load` */
     struct endpoint address;
     struct profile profile;
-    stamp learnt, refusal_learnt; /* 0: never */
+    stamp learnt, refusal_learnt, filtering_learnt, simultaneous_learnt; /* 0: never */
 };
 
 struct row_observation { /* ring of 64 per public address */

@@ -116,12 +116,37 @@ static const char v1_views[] =
     "CREATE VIEW observation_overview AS SELECT address, number," V1_TIME("at")
     "lower(hex(peer)) AS peer, port, local, server, socket, step, burst FROM observations;";
 
+#define V2_ADD(table, column) \
+    "ALTER TABLE " table " ADD COLUMN " column " INTEGER NOT NULL DEFAULT 0;"
+
+static const char v2_columns[] =
+    V2_ADD("nats", "features") V2_ADD("nats", "filtering_learnt")
+    V2_ADD("nats", "filtering_peer") V2_ADD("nats", "pooling_peer")
+    V2_ADD("nats", "simultaneous_learnt") V2_ADD("nats", "simultaneous_peer")
+    V2_ADD("sessions", "requester_features") V2_ADD("sessions", "target_features")
+    V2_ADD("sessions_active", "requester_features") V2_ADD("sessions_active", "target_features");
+
+/* Bits of `features` as in the protocol. */
+static const char v2_views[] =
+    "DROP VIEW nat_overview;"
+    "CREATE VIEW nat_overview AS SELECT address," V1_WORDS("")
+    "(SELECT word FROM words WHERE kind='pooling' AND number=pooling) AS pooling,"
+    "features&1 AS no_simultaneous_open, (features>>1)&1 AS double,"
+    "confidence, delta, drift/1e3 AS drift_per_second, block_low, block_high, samples,"
+    "hits, misses," V1_TIME("learnt") "last_port FROM nats;";
+
 /* clang-format on */
 
 /* Step n at index n-1, as texts that are executed one after the other. */
 static const char *const steps[STORE_VERSION][3] = {
     {v1_tables, v1_views, NULL},
+    {v2_columns, v2_views, NULL},
 };
+
+const char *const *store_schema_step(int n)
+{
+    return steps[n - 1];
+}
 
 static int fail(sqlite3 *db, const char *path, const char *what, char *err, size_t err_size)
 {
@@ -205,7 +230,7 @@ static int take_steps(sqlite3 *db, int version)
     char pragma[48];
 
     for (; version < STORE_VERSION; version++)
-        for (const char *const *text = steps[version]; *text; text++)
+        for (const char *const *text = store_schema_step(version + 1); *text; text++)
             if (sqlite3_exec(db, *text, NULL, NULL, NULL))
                 return -1;
     snprintf(pragma, sizeof(pragma), "PRAGMA user_version=%d", STORE_VERSION);

@@ -108,6 +108,8 @@ json_t *store_show_profile(struct columns *c)
     json_object_set_new(o, "nat", show_nat(&row.profile.nat));
     json_object_set_new(o, "learnt", show_stamp(row.learnt));
     json_object_set_new(o, "refusal_learnt", show_stamp(row.refusal_learnt));
+    json_object_set_new(o, "filtering_learnt", show_stamp(row.filtering_learnt));
+    json_object_set_new(o, "simultaneous_learnt", show_stamp(row.simultaneous_learnt));
     json_object_set_new(o, "hits", json_integer(row.profile.hits));
     json_object_set_new(o, "misses", json_integer(row.profile.misses));
     json_object_set_new(o, "last_port", json_integer(row.profile.last_port));

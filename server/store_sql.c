@@ -130,6 +130,7 @@ void bind_nat(struct binder *b, const struct nat_summary *nat)
     bind_i64(b, nat->block_low);
     bind_i64(b, nat->block_high);
     bind_i64(b, nat->samples);
+    bind_i64(b, nat->features);
 }
 
 struct columns columns(sqlite3_stmt *st)
@@ -207,6 +208,7 @@ void column_nat(struct columns *c, struct nat_summary *out)
     out->block_low = (uint16_t)column_range(c, 0, UINT16_MAX);
     out->block_high = (uint16_t)column_range(c, 0, UINT16_MAX);
     out->samples = (uint32_t)column_range(c, 0, UINT32_MAX);
+    out->features = (uint8_t)column_range(c, 0, UINT8_MAX);
 }
 
 static void column_side(struct columns *c, struct row_session *out, int side)
@@ -264,6 +266,11 @@ void column_profile(struct columns *c, struct row_profile *out)
     column_nat(c, &p->nat);
     out->learnt = column_i64(c);
     out->refusal_learnt = column_i64(c);
+    out->filtering_learnt = column_i64(c);
+    p->filtering_peer = (uint64_t)column_i64(c);
+    p->pooling_peer = (uint64_t)column_i64(c);
+    out->simultaneous_learnt = column_i64(c);
+    p->simultaneous_peer = (uint64_t)column_i64(c);
     p->last_port = (uint16_t)column_range(c, 0, UINT16_MAX);
     p->low = (uint16_t)column_range(c, 0, UINT16_MAX);
     p->high = (uint16_t)column_range(c, 0, UINT16_MAX);

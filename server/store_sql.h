@@ -40,7 +40,8 @@ extern const char *const store_sql[SQL_WRITER_STATEMENTS];
 /* The columns of a session in the order in which statements name and bind them; `plan` follows. */
 #define SESSION_NAT_COLUMNS(X, p) \
     X(p "mapping") X(p "filtering") X(p "allocation") X(p "refusal") X(p "pooling") \
-    X(p "confidence") X(p "delta") X(p "drift") X(p "block_low") X(p "block_high") X(p "samples")
+    X(p "confidence") X(p "delta") X(p "drift") X(p "block_low") X(p "block_high") X(p "samples") \
+    X(p "features")
 #define SESSION_SIDE_COLUMNS(X, p) \
     SESSION_NAT_COLUMNS(X, p) \
     X(p "public") X(p "met") X(p "late_us") X(p "syns") X(p "refusals") X(p "elapsed_us") \
@@ -57,7 +58,9 @@ extern const char *const store_sql[SQL_WRITER_STATEMENTS];
 
 /* The columns of a NAT profile, likewise; `one_address` follows. */
 #define NAT_COLUMNS(X) \
-    X("address") SESSION_NAT_COLUMNS(X, "") X("learnt") X("refusal_learnt") X("last_port") \
+    X("address") SESSION_NAT_COLUMNS(X, "") X("learnt") X("refusal_learnt") \
+    X("filtering_learnt") X("filtering_peer") X("pooling_peer") \
+    X("simultaneous_learnt") X("simultaneous_peer") X("last_port") \
     X("low") X("high") X("weight") X("drift_sum") X("drift_seconds") X("hits") X("misses")
 #define NAT_NAMES NAT_COLUMNS(SQL_NAME) "one_address"
 #define PEER_NAMES "key,name,agent,first_seen,last_seen,observed"

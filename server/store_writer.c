@@ -107,6 +107,11 @@ static int put_profile(struct store_writer *w, const struct row_profile *row)
     bind_nat(&b, &p->nat);
     bind_i64(&b, row->learnt);
     bind_i64(&b, row->refusal_learnt);
+    bind_i64(&b, row->filtering_learnt);
+    bind_i64(&b, (int64_t)p->filtering_peer);
+    bind_i64(&b, (int64_t)p->pooling_peer);
+    bind_i64(&b, row->simultaneous_learnt);
+    bind_i64(&b, (int64_t)p->simultaneous_peer);
     bind_i64(&b, p->last_port);
     bind_i64(&b, p->low);
     bind_i64(&b, p->high);

@@ -42,6 +42,13 @@ static void add(struct writer *w, uint16_t socket, uint8_t flags, uint32_t pause
     };
 }
 
+/* The first socket that is observed once also serves the filter's test: nothing will be punched
+ * from it. */
+static uint8_t throw_away(const struct writer *w)
+{
+    return w->servers->connects_back ? STEP_LISTEN | STEP_KEEP : 0;
+}
+
 /* A socket's one observation, at whichever place comes next. */
 static void add_single(struct writer *w, uint16_t socket, uint8_t flags, uint32_t pause_us)
 {
@@ -92,7 +99,7 @@ static void add_confirmation(struct writer *w, uint8_t first_flags, const uint16
 {
     unsigned i;
 
-    add_single(w, order[0], first_flags, 0);
+    add_single(w, order[0], first_flags | throw_away(w), 0);
     add_mapping_test(w);
     for (i = 1; i < CONFIRM_SOCKETS; i++)
         add_single(w, order[i], STEP_BURST, 0);
@@ -103,7 +110,7 @@ static void add_full(struct writer *w, uint8_t first_flags, const uint16_t *orde
 {
     unsigned i;
 
-    add_single(w, order[0], first_flags, 0);
+    add_single(w, order[0], first_flags | throw_away(w), 0);
     for (i = 1; i < FIRST_BURST; i++)
         add_single(w, order[i], STEP_BURST, 0);
     add_mapping_test(w);
@@ -131,13 +138,30 @@ void survey_plan(const struct profile *profile, const struct survey_servers *ser
     uint8_t first_flags = out->count > 0 ? STEP_BURST : 0;
     uint16_t order[SOCKETS - 1] = {0};
 
-    if (servers->port_count == 0 || (profile != NULL && profile_fresh(profile, now)))
+    if (servers->port_count == 0)
         return;
+    if (profile != NULL && profile_fresh(profile, now)) {
+        if (servers->connects_back)
+            add_single(&w, 0, first_flags | throw_away(&w), 0);
+        return;
+    }
     shuffle(order, SOCKETS - 1, rng);
     if (short_list(profile, servers))
         add_confirmation(&w, first_flags, order);
     else
         add_full(&w, first_flags, order);
+}
+
+void survey_cross(const struct survey_servers *servers, uint16_t port, const struct rng *rng,
+                  struct steps *out)
+{
+    struct writer w = {.servers = servers, .out = out};
+
+    if (servers->port_count == 0)
+        return;
+    w.ports_used = rng_below(rng, servers->port_count);
+    add_single(&w, 0, STEP_KEEP, 0);
+    add(&w, 0, STEP_CROSS, 0, endpoint_with_port(place(servers, 0, 0), port));
 }
 
 void survey_anchors(const struct profile *profile, const struct survey_servers *servers,

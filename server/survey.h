@@ -21,6 +21,7 @@ struct survey_servers {
     struct endpoint addresses[SURVEY_ADDRESSES_MAX];
     uint8_t port_count;
     uint16_t ports[SURVEY_PORTS_MAX];
+    bool connects_back; /* the filter is to be tested: a throw-away mapping is wanted */
 };
 
 /*
@@ -40,12 +41,20 @@ static inline uint16_t survey_round_socket(unsigned round)
 
 /*
  * The steps that classify a NAT, or what is missing of it: none where the profile is known and
- * fresh, five where it has only grown old, nine (in two round trips) where nothing is known.
+ * fresh, five where it has only grown old, nine (in two round trips) where nothing is known. A
+ * throw-away mapping for the filter's test is one of these, or the only one.
  * `profile` may be NULL. Appends to *out; families of a dual-stack peer are surveyed into the same
  * list, the first step of the second one flagged STEP_BURST, so that it does not wait.
  */
 void survey_plan(const struct profile *profile, const struct survey_servers *servers, tick now,
                  const struct rng *rng, struct steps *out);
+
+/*
+ * Simultaneous open: one socket is observed, and then dials `port` of the same address, where the
+ * server sends a SYN from meanwhile.
+ */
+void survey_cross(const struct survey_servers *servers, uint16_t port, const struct rng *rng,
+                  struct steps *out);
 
 /*
  * The anchors of one round, whose first punch socket is `socket`: `count` observations, kept open.

@@ -128,7 +128,7 @@ static size_t wire_nat(const void *field, size_t size)
 {
     (void)field;
     (void)size;
-    return 22;
+    return 23;
 }
 
 static size_t wire_endpoints(const void *field, size_t size)

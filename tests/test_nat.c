@@ -33,6 +33,8 @@ static const struct {
      "a mapping per remote address and port, random ports in 1024-1535"},
     {{.mapping = NAT_APDM, .allocation = NAT_RANDOM, .pooling = NAT_ARBITRARY},
      "a mapping per remote address and port, random ports, changes its public address"},
+    {{.mapping = NAT_EIM, .features = NAT_FEATURE_NO_SIMULTANEOUS_OPEN | NAT_FEATURE_DOUBLE},
+     "endpoint-independent mapping, refuses simultaneous open, has another NAT behind it"},
     {{.mapping = 99, .filtering = 99, .allocation = 99, .refusal = 99, .pooling = 99},
      "mapping unknown"},
 };

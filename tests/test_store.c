@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "server/store_schema.h"
 #include "tests/store_fixture.h"
 
 /* What goes into the store comes out of it: rows, queries, views. */
@@ -51,7 +52,13 @@ static struct row profile_row(void)
                                                    .drift = 4000000000,
                                                    .block_low = 1024,
                                                    .block_high = 65535,
-                                                   .samples = 77};
+                                                   .samples = 77,
+                                                   .features = NAT_FEATURE_DOUBLE};
+    row.profile.filtering_learnt = BEGUN + 1;
+    row.profile.profile.filtering_peer = UINT64_MAX;
+    row.profile.profile.pooling_peer = 1;
+    row.profile.simultaneous_learnt = BEGUN + 2;
+    row.profile.profile.simultaneous_peer = 2;
     row.profile.profile.last_port = 65535;
     row.profile.profile.low = 1;
     row.profile.profile.high = 65534;
@@ -95,6 +102,11 @@ static void test_load(void **state)
     assert_true(endpoint_equal(&fixture_loaded.profile.address, &profile.profile.address));
     assert_true(fixture_loaded.profile.learnt == BEGUN &&
                 fixture_loaded.profile.refusal_learnt == 0);
+    assert_true(fixture_loaded.profile.filtering_learnt == BEGUN + 1);
+    assert_true(fixture_loaded.profile.profile.filtering_peer == UINT64_MAX);
+    assert_true(fixture_loaded.profile.profile.pooling_peer == 1);
+    assert_true(fixture_loaded.profile.simultaneous_learnt == BEGUN + 2);
+    assert_true(fixture_loaded.profile.profile.simultaneous_peer == 2);
     assert_true(fixture_loaded.profile.profile.last_port == 65535 &&
                 fixture_loaded.profile.profile.low == 1);
     assert_true(fixture_loaded.profile.profile.high == 65534);
@@ -119,6 +131,56 @@ static void test_load(void **state)
     fixture_load(f);
     assert_int_equal(fixture_loaded.invites, 0);
     assert_int_equal(fixture_loaded.accesses, 0);
+}
+
+/* A file of the first version, as its trystd left it. */
+static void write_first_version(const char *path)
+{
+    static const char rows[] =
+        "INSERT INTO nats(address,mapping,filtering,allocation,refusal,pooling,confidence,delta,"
+        "drift,block_low,block_high,samples,learnt,refusal_learnt,last_port,low,high,weight,"
+        "drift_sum,drift_seconds,hits,misses,one_address)"
+        " VALUES('192.0.2.7',4,0,3,1,1,80,2,500,0,0,40,1000000,2000000,4711,1024,65535,7.5,1,2,3,4,"
+        "0);"
+        "PRAGMA user_version=1;";
+    sqlite3 *db;
+
+    remove(path);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    for (const char *const *text = store_schema_step(1); *text; text++)
+        assert_int_equal(sqlite3_exec(db, *text, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, rows, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void test_first_version(void **state)
+{
+    struct fixture *f = *state;
+    struct row session = fixture_finished(3, REASON_OK);
+
+    fixture_close(f);
+    write_first_version(f->path);
+    fixture_open(f);
+    fixture_load(f);
+    const struct row_profile *row = &fixture_loaded.profile;
+    assert_int_equal(fixture_loaded.profiles, 1);
+    assert_int_equal(row->profile.nat.mapping, NAT_APDM);
+    assert_int_equal(row->profile.nat.samples, 40);
+    assert_int_equal(row->profile.nat.features, 0);
+    assert_true(row->learnt == 1000000 && row->refusal_learnt == 2000000);
+    assert_true(row->filtering_learnt == 0 && row->simultaneous_learnt == 0);
+    assert_true(row->profile.filtering_peer == 0);
+    assert_int_equal(row->profile.last_port, 4711);
+    assert_true(row->profile.weight == 7.5 && row->profile.misses == 4);
+    /* What is written from now on has all columns. */
+    session.session.nat[1].features = NAT_FEATURE_DOUBLE;
+    fixture_wait(f, fixture_put(f, &session));
+    json_t *answer = fixture_ask(f, fixture_session_query("0300"));
+    const json_t *s = json_array_get(json_object_get(answer, "sessions"), 0);
+    const json_t *nat = json_object_get(json_object_get(s, "target"), "nat");
+    assert_true(json_is_true(json_object_get(nat, "double")));
+    assert_true(json_is_false(json_object_get(nat, "no_simultaneous_open")));
+    json_decref(answer);
 }
 
 static void test_peer_names(void **state)
@@ -391,9 +453,16 @@ static void test_views(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_file),         TEST(test_load),        TEST(test_peer_names),
-        TEST(test_session),      TEST(test_session_ids), TEST(test_session_filters),
-        TEST(test_observations), TEST(test_aborted),     TEST(test_views),
+        TEST(test_file),
+        TEST(test_load),
+        TEST(test_first_version),
+        TEST(test_peer_names),
+        TEST(test_session),
+        TEST(test_session_ids),
+        TEST(test_session_filters),
+        TEST(test_observations),
+        TEST(test_aborted),
+        TEST(test_views),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

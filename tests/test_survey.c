@@ -238,12 +238,135 @@ static void test_round_sockets(void **state)
     assert_true(survey_round_socket(SURVEY_ROUNDS_MAX) <= UINT16_MAX - SURVEY_ROUND_SOCKETS + 1);
 }
 
+static unsigned listeners(const struct steps *out)
+{
+    unsigned i, n = 0;
+
+    for (i = 0; i < out->count; i++)
+        n += (out->at[i].flags & STEP_LISTEN) != 0;
+    return n;
+}
+
+/* The filter's test takes no connection of its own, unless it is all that is missing. */
+static void test_filter(void **state)
+{
+    struct rng rng = rng_from_seed(&seeded, 5);
+    struct survey_servers s = servers_of(4, 2, 3), plain = s;
+    struct profile p;
+    struct steps with = {0}, without = {0};
+    unsigned i;
+
+    (void)state;
+    s.connects_back = true;
+    survey_plan(NULL, &s, TICK_S, &rng, &with);
+    survey_plan(NULL, &plain, TICK_S, &rng, &without);
+    assert_int_equal(with.count, without.count);
+    assert_int_equal(listeners(&without), 0);
+    assert_int_equal(listeners(&with), 1);
+    for (i = 0; i < with.count; i++) {
+        bool two;
+
+        if (!(with.at[i].flags & STEP_LISTEN))
+            continue;
+        assert_int_equal(steps_of_socket(&with, with.at[i].socket, &two), 1);
+        assert_false(two);
+    }
+
+    profile_init(&p);
+    p.nat.mapping = NAT_EIM;
+    p.nat.confidence = 90;
+    p.learnt = TICK_S;
+    with.count = without.count = 0;
+    survey_plan(&p, &plain, 2 * TICK_S, &rng, &without);
+    assert_int_equal(without.count, 0);
+    survey_plan(&p, &s, 2 * TICK_S, &rng, &with);
+    assert_int_equal(with.count, 1);
+    assert_int_equal(with.at[0].flags, STEP_LISTEN | STEP_KEEP);
+}
+
+/* Observed, then dialled from the same socket, at the same address. */
+static void test_cross(void **state)
+{
+    struct rng rng = rng_from_seed(&seeded, 6);
+    struct survey_servers s = servers_of(4, 2, 3);
+    struct steps out = {0};
+
+    (void)state;
+    survey_cross(&s, 40000, &rng, &out);
+    assert_int_equal(out.count, 2);
+    assert_int_equal(out.at[0].flags, STEP_KEEP);
+    assert_int_equal(out.at[1].flags, STEP_CROSS);
+    assert_int_equal(out.at[1].pause_us, 0);
+    assert_int_equal(out.at[1].socket, out.at[0].socket);
+    assert_true(endpoint_same_address(&out.at[1].server, &out.at[0].server));
+    assert_int_equal(out.at[1].server.port, 40000);
+    s.port_count = 0;
+    survey_cross(&s, 40000, &rng, &out);
+    assert_int_equal(out.count, 2);
+}
+
+/* ---- what a survey costs ---- */
+
+struct cost {
+    const char *situation;
+    uint8_t family;
+    bool known, old, filter;
+    unsigned connections, round_trips, connects_back;
+};
+
+/*
+ * A burst takes two round trips from its first SYN to its last answer (SYN, and OBSERVE), and the
+ * next one begins then. What the server connects back takes place meanwhile.
+ */
+static unsigned round_trips(const struct steps *out)
+{
+    return out->count ? 2 * (out->count - bursts(out)) : 0;
+}
+
+static void test_cost(void **state)
+{
+    static const struct cost costs[] = {
+        {"unknown", 4, false, false, false, 9, 4, 0},
+        {"unknown, with the filter's test", 4, false, false, true, 9, 4, 2},
+        {"old", 4, true, true, false, 5, 2, 0},
+        {"old, with the filter's test", 4, true, true, true, 5, 2, 2},
+        {"fresh", 4, true, false, false, 0, 0, 0},
+        {"fresh, but for the filter", 4, true, false, true, 1, 2, 2},
+        {"IPv6, unknown", 6, false, false, false, 5, 2, 0},
+        {"IPv6, unknown, with the filter's test", 6, false, false, true, 5, 2, 2},
+    };
+    struct rng rng = rng_from_seed(&seeded, 8);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(costs) / sizeof(costs[0]); i++) {
+        const struct cost *c = &costs[i];
+        struct survey_servers s = servers_of(c->family, 2, 3);
+        struct profile p;
+        struct steps out = {0};
+
+        profile_init(&p);
+        p.nat.mapping = NAT_EIM;
+        p.nat.allocation = NAT_PRESERVE;
+        p.nat.confidence = 90;
+        p.learnt = TICK_S;
+        s.connects_back = c->filter;
+        survey_plan(c->known ? &p : NULL, &s, c->old ? TICK_S + PROFILE_FRESH : TICK_S, &rng, &out);
+        printf("# survey, %s: %u connections, %u round trips, %u connections back\n", c->situation,
+               out.count, round_trips(&out), listeners(&out) * s.address_count);
+        assert_int_equal(out.count, c->connections);
+        assert_int_equal(round_trips(&out), c->round_trips);
+        assert_int_equal(listeners(&out) * s.address_count, c->connects_back);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_full),    cmocka_unit_test(test_order_varies),
         cmocka_unit_test(test_shrinks), cmocka_unit_test(test_families),
         cmocka_unit_test(test_anchors), cmocka_unit_test(test_round_sockets),
+        cmocka_unit_test(test_filter),  cmocka_unit_test(test_cross),
+        cmocka_unit_test(test_cost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

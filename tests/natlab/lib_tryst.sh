@@ -28,7 +28,8 @@ server_start() {
     spawn server "$TRYSTD" -c "$LAB/trystd.conf" --state-dir "$LAB/state" \
         --admin-socket "$SERVER_SOCKET" --public-host "$SERVER_HOST" \
         --registration "$SERVER_OPEN_TO" \
-        --listen "$SERVER_V4" --listen "$SERVER_V4_SECOND" --listen "$SERVER_V6" \
+        --listen "$SERVER_V4" ${SERVER_V4_SECOND:+--listen "$SERVER_V4_SECOND"} \
+        --listen "$SERVER_V6" \
         2>>"$LAB/log/trystd.err"
     SERVER_PID=$!
     lab_until 15 server_answers || fail "trystd does not start"
