@@ -22,7 +22,7 @@
 /* With less, a crossing cannot be timed by a loop that counts in milliseconds. */
 #define CROSS_RTT_LEAST (12 * TICK_MS)
 /* Two that agree are wanted, and some fail; so many without a pause. */
-#define CROSSINGS_MOST 4
+#define CROSSINGS_MOST 8
 /* How late a peer may dial for its word to count: see dialled_in_time(). */
 #define CROSS_LATE_MOST (12 * TICK_MS)
 /* How long what the peer says and what is seen here wait for each other. */

@@ -499,17 +499,16 @@ static void survey_of(struct peer_script *p, struct msg *survey)
     } while (survey->type != MSG_SURVEY);
 }
 
-/* Sends OBSERVE for one step; returns whether it was answered, in *answer. */
-static bool observe_from(struct daemon *t, uint8_t from, const struct msg_survey *survey,
-                         uint8_t step, const uint8_t *secret, uint16_t port, struct msg *answer)
+/* Sends OBSERVE for one step; returns whether it was answered, in *answer. The socket is closed. */
+static bool observe_on(struct daemon *t, int fd, const struct msg_survey *survey, uint8_t step,
+                       const uint8_t *secret, struct msg *answer)
 {
-    struct peer_script raw = {.daemon = t};
+    struct peer_script raw = {.daemon = t, .fd = fd};
     struct msg m = {.type = MSG_OBSERVE};
     uint8_t body[FRAME_BODY_MAX];
     struct sockaddr_in sa;
     socklen_t size = sizeof(sa);
-    raw.fd = dial_from(from, port);
-    getsockname(raw.fd, (struct sockaddr *)&sa, &size);
+    getsockname(fd, (struct sockaddr *)&sa, &size);
     endpoint_from_sockaddr((struct sockaddr *)&sa, &m.observe_.local);
     memcpy(m.observe_.token, survey->token, MSG_ID_SIZE);
     m.observe_.step = step;
@@ -525,7 +524,7 @@ static bool observe_from(struct daemon *t, uint8_t from, const struct msg_survey
 static bool observe(struct daemon *t, const struct msg_survey *survey, uint8_t step,
                     const uint8_t *secret, uint16_t port, struct msg *answer)
 {
-    return observe_from(t, 1, survey, step, secret, port, answer);
+    return observe_on(t, dial_from(1, port), survey, step, secret, answer);
 }
 
 static void test_observations_are_authenticated(void **state)
@@ -551,6 +550,157 @@ static void test_observations_are_authenticated(void **state)
     assert_true(endpoint_is_loopback(&answer.observed_.observed));
     assert_false(observe(t, s, 0, s->secret, port, &answer)); /* once */
     peer_end(p);
+}
+
+/* ---- connecting back ---- */
+
+static int bound_socket(const char *address, uint16_t *port)
+{
+    const int on = 1;
+    struct endpoint e;
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    assert_int_equal(endpoint_parse(address, *port ? *port : 1, &e), 0);
+    e.port = *port;
+    socklen_t size = endpoint_to_sockaddr(&e, &sa);
+    assert_int_equal(bind(fd, (struct sockaddr *)&sa, size), 0);
+    getsockname(fd, (struct sockaddr *)&sa, &len);
+    endpoint_from_sockaddr((struct sockaddr *)&sa, &e);
+    *port = e.port;
+    return fd;
+}
+
+/* A listener at a fresh port of this address, and a connection from there to the step's place. */
+static int listen_and_dial(const char *address, const struct step *step, int *listener)
+{
+    struct endpoint to = bound(step->server.port);
+    struct sockaddr_storage sa;
+    uint16_t port = 0;
+    *listener = bound_socket(address, &port);
+    assert_int_equal(listen(*listener, 4), 0);
+    fcntl(*listener, F_SETFL, O_NONBLOCK);
+    int fd = bound_socket(address, &port);
+    socklen_t len = endpoint_to_sockaddr(&to, &sa);
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, len), 0);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
+}
+
+static uint8_t listening_step(const struct msg_survey *s)
+{
+    for (uint8_t i = 0; i < s->steps.count; i++)
+        if (s->steps.at[i].flags & STEP_LISTEN)
+            return i;
+    fail_msg("no step for the filter's test");
+    return 0;
+}
+
+static struct nat *loopback_nat(struct daemon *t)
+{
+    struct endpoint here = bound(1);
+    struct nat *n = nat_find(&t->d.table, &here, false);
+    assert_non_null(n);
+    return n;
+}
+
+static int accept_in_time(struct daemon *t, int listener)
+{
+    const tick until = loop_clock() + PATIENCE_S * TICK_S;
+    int fd = -1;
+    while (fd < 0 && loop_clock() < until) {
+        turn(t);
+        fd = accept(listener, NULL, NULL);
+    }
+    return fd;
+}
+
+static struct peer_script *surveyed_peer(struct daemon *t, struct msg *survey)
+{
+    struct peer_script *p = peer_new();
+    open_channel(t, p);
+    say_register(p, "", "", 0);
+    survey_of(p, survey);
+    return p;
+}
+
+static void test_connects_back(void **state)
+{
+    struct daemon *t = *state;
+    struct msg survey, answer;
+    struct peer_script *p = surveyed_peer(t, &survey);
+    const struct msg_survey *s = &survey.survey_;
+    uint8_t step = listening_step(s), bytes[16];
+    int listener, fd = listen_and_dial("127.0.0.1", &s->steps.at[step], &listener);
+    assert_true(observe_on(t, fd, s, step, s->secret, &answer));
+    fd = accept_in_time(t, listener);
+    assert_true(fd >= 0);
+    const tick until = loop_clock() + PATIENCE_S * TICK_S;
+    while (!loopback_nat(t)->profile.nat.filtering && loop_clock() < until)
+        turn(t);
+    /* With one address of the server's that is as much as it can tell. */
+    assert_int_equal(loopback_nat(t)->profile.nat.filtering, NAT_ADF);
+    assert_int_equal(recv(fd, bytes, sizeof(bytes), 0), 0); /* nothing is said */
+    close(fd);
+    close(listener);
+    peer_end(p);
+}
+
+/* What is not genuine, or comes from elsewhere, makes the server dial nobody. */
+static void test_is_no_reflector(void **state)
+{
+    struct daemon *t = *state;
+    struct msg survey, answer;
+    struct peer_script *p = surveyed_peer(t, &survey);
+    const struct msg_survey *s = &survey.survey_;
+    uint8_t step = listening_step(s);
+    uint8_t wrong[MSG_SECRET_SIZE] = {1};
+    int listener, fd = listen_and_dial("127.0.0.1", &s->steps.at[step], &listener);
+    uint32_t before = t->d.probe.probes.used;
+    assert_false(observe_on(t, fd, s, step, wrong, &answer));
+    assert_int_equal(loopback_nat(t)->filter.at, 0);
+    close(listener);
+    fd = listen_and_dial("127.0.0.2", &s->steps.at[step], &listener);
+    assert_true(observe_on(t, fd, s, step, s->secret, &answer));
+    assert_int_equal(loopback_nat(t)->filter.at, 0);
+    assert_true(t->d.probe.probes.used <= before);
+    close(listener);
+    /* The word on a SYN that nobody sent. */
+    struct msg m = {.type = MSG_SURVEYED};
+    m.surveyed_.survey = s->survey;
+    m.surveyed_.crossing = CROSSING_KEPT_OUT;
+    say(p, &m);
+    m.surveyed_.survey++;
+    say(p, &m);
+    hear(p, MSG_REGISTERED, &m); /* said when the store had it; the survey did not wait for that */
+    say_connect(p, "nobody", 1, NULL);
+    expect_outcome(p, 1, REASON_PEER_UNKNOWN);
+    assert_int_equal(loopback_nat(t)->profile.crossings_refused, 0);
+    assert_int_equal(loopback_nat(t)->profile.nat.features, 0);
+    peer_end(p);
+}
+
+/* Who has gone does not listen: its silence is no word on the filter. */
+static void test_gone_before_the_answer(void **state)
+{
+    struct daemon *t = *state;
+    struct msg survey, answer;
+    struct peer_script *p = surveyed_peer(t, &survey);
+    const struct msg_survey *s = &survey.survey_;
+    uint8_t step = listening_step(s);
+    int listener, fd = listen_and_dial("127.0.0.1", &s->steps.at[step], &listener);
+    close(listener);
+    peer_end(p);
+    while (t->d.table.channels.used)
+        turn(t);
+    /* The run ended with its channel or is about to: either way nothing is learnt. */
+    observe_on(t, fd, s, step, s->secret, &answer);
+    for (const tick until = loop_clock() + TICK_S;
+         loop_clock() < until && loopback_nat(t)->filter.waiting;)
+        turn(t);
+    assert_int_equal(loopback_nat(t)->profile.nat.filtering, NAT_FILTERING_UNKNOWN);
 }
 
 /* ---- sessions ---- */
@@ -1071,6 +1221,9 @@ int main(void)
         WITH_DAEMON(test_forged_frames),
         WITH_DAEMON(test_closings_add_up),
         WITH_DAEMON(test_observations_are_authenticated),
+        WITH_DAEMON(test_connects_back),
+        WITH_DAEMON(test_is_no_reflector),
+        WITH_DAEMON(test_gone_before_the_answer),
         WITH_DAEMON(test_requests_that_come_to_nothing),
         WITH_DAEMON(test_declined),
         WITH_DAEMON(test_session_to_the_end),
