@@ -1,34 +1,33 @@
 /* SPDX-License-Identifier: ISC */
 #include "account.h"
 
-static uint32_t saturating_add(uint32_t a, uint32_t b)
+static uint32_t period_of(tick now)
 {
-    return a > UINT32_MAX - b ? UINT32_MAX : a + b;
+    return (uint32_t)(now / ACCOUNT_TIME);
 }
 
 /* The same account as of now. */
 static struct account aged(const struct account *l, tick now)
 {
-    tick age = now - l->since;
+    uint32_t period = period_of(now);
 
-    if (age < ACCOUNT_TIME)
+    if (period == l->period)
         return *l;
-    if (age < 2 * ACCOUNT_TIME)
-        return (struct account){.since = l->since + ACCOUNT_TIME, .older = l->recent};
-    return (struct account){.since = now};
+    return (struct account){.period = period, .older = period == l->period + 1 ? l->recent : 0};
 }
 
 void account_add(struct account *l, uint32_t count, tick now)
 {
     *l = aged(l, now);
-    l->recent = saturating_add(l->recent, count);
+    l->recent =
+        count < (uint32_t)(UINT16_MAX - l->recent) ? (uint16_t)(l->recent + count) : UINT16_MAX;
 }
 
 uint32_t account_sum(const struct account *l, tick now)
 {
     struct account as_of_now = aged(l, now);
 
-    return saturating_add(as_of_now.recent, as_of_now.older);
+    return (uint32_t)as_of_now.recent + as_of_now.older;
 }
 
 uint16_t account_left(const struct account *l, uint32_t cap, tick now)

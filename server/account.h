@@ -14,8 +14,8 @@
 #define ACCOUNT_TIME (120 * TICK_S)
 
 struct account {
-    tick since; /* when `recent` began */
-    uint32_t recent, older;
+    uint32_t period; /* of ACCOUNT_TIME, that `recent` is of */
+    uint16_t recent, older;
 };
 
 void account_add(struct account *l, uint32_t count, tick now);

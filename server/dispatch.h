@@ -184,8 +184,7 @@ bool dispatch_anchors(struct dispatch *d, struct session *s, unsigned side);
 void dispatch_run_end(struct dispatch *d, struct run *run);
 /* SYNs that a peer behind this NAT may still be told to send, and a note that it was. */
 uint16_t dispatch_syns_left(struct dispatch *d, const struct channel *c, unsigned family);
-void dispatch_charge(struct dispatch *d, const struct channel *c, unsigned family, unsigned syns,
-                     unsigned ports);
+void dispatch_charge(struct dispatch *d, const struct channel *c, unsigned family, unsigned syns);
 /*
  * A NAT's profile as the session takes it: rounds that have not met so far are evidence for the
  * next one, although they may still be won.

@@ -120,13 +120,13 @@ static uint16_t allowed(struct dispatch *d, const struct session *s, unsigned si
     return (uint16_t)least(s->budget[side], least(round, left));
 }
 
-/* Ports of its NAT that a peer has in use: its channels', and what lingers of all that it was told
- * to send. */
+/* Ports of its NAT that a peer has in use: its channels', and at most one for each SYN that it was
+ * told to send of late. */
 static uint16_t held_ports(struct dispatch *d, const struct session *s, unsigned side,
                            unsigned family)
 {
     const struct peer *p = slab_get(&d->table.peers, s->peer[side]);
-    uint32_t sum = p ? account_sum(&p->ports[family], d->loop->now) : 0;
+    uint32_t sum = p ? account_sum(&p->syns[family], d->loop->now) : 0;
     sum = p && sum <= UINT16_MAX ? sum + p->channels : sum;
     return sum < UINT16_MAX ? (uint16_t)sum : UINT16_MAX;
 }
@@ -400,11 +400,8 @@ static void charge(struct dispatch *d, struct session *s,
             const struct plan *p = &plans[family].plan;
             if (!plans[family].possible || p->reason != REASON_OK)
                 continue;
-            enum nat_shape shape = s->prediction[side][family].shape;
-            bool shared = shape == SHAPE_FIXED || shape == SHAPE_SHARED;
             s->syns[side] += p->side[side].syns;
-            dispatch_charge(d, c, family, p->side[side].syns,
-                            shared ? p->side[side].sockets : p->side[side].syns);
+            dispatch_charge(d, c, family, p->side[side].syns);
         }
         s->syns[side] += hosts->count;
     }

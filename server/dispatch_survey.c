@@ -222,17 +222,14 @@ uint16_t dispatch_syns_left(struct dispatch *d, const struct channel *c, unsigne
     return all < own ? all : own;
 }
 
-void dispatch_charge(struct dispatch *d, const struct channel *c, unsigned family, unsigned syns,
-                     unsigned ports)
+void dispatch_charge(struct dispatch *d, const struct channel *c, unsigned family, unsigned syns)
 {
     struct nat *n = channel_nat(&d->table, c, family);
     struct peer *p = slab_get(&d->table.peers, c->peer);
     if (n)
         account_add(&n->syns, syns, d->loop->now);
-    if (p) {
+    if (p)
         account_add(&p->syns[family], syns, d->loop->now);
-        account_add(&p->ports[family], ports, d->loop->now);
-    }
 }
 
 static unsigned steps_of(const struct steps *steps, unsigned family)
@@ -249,10 +246,8 @@ static bool afford(struct dispatch *d, const struct channel *c, const struct ste
     for (unsigned family = 0; family < FAMILY_COUNT; family++)
         if (steps_of(steps, family) > dispatch_syns_left(d, c, family))
             return false;
-    for (unsigned family = 0; family < FAMILY_COUNT; family++) {
-        unsigned count = steps_of(steps, family);
-        dispatch_charge(d, c, family, count, count);
-    }
+    for (unsigned family = 0; family < FAMILY_COUNT; family++)
+        dispatch_charge(d, c, family, steps_of(steps, family));
     return true;
 }
 

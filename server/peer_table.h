@@ -32,8 +32,7 @@ struct peer {
     uint8_t key[KEY_SIZE];
     char *name; /* owned; NULL: none */
     struct ref listener;
-    struct account syns[FAMILY_COUNT];  /* that surveys and sessions had it send */
-    struct account ports[FAMILY_COUNT]; /* of its NAT that these took */
+    struct account syns[FAMILY_COUNT]; /* that surveys and sessions had it send */
     uint32_t requested;                 /* sessions under way that it asked for */
     uint16_t channels;
     struct port_block block; /* its own, on the NAT that it was seen on last */

@@ -29,6 +29,27 @@ END
     on r-away nft insert rule inet filter forward ct status dnat accept
 }
 
+# Only what gets there first goes to the stranger; and the target's own first SYN is lost, since
+# the way in would otherwise be its own.
+stranger_once() {
+    on r-away nft -f - <<END
+table ip stranger {
+    chain pre {
+        type nat hook prerouting priority dstnat
+        iifname "wan0" ip saddr $(site_address home) tcp dport 1024-65535 \
+            limit rate 1/day burst 1 packets counter dnat to $(host_address mallory):7777
+    }
+    chain out {
+        type filter hook forward priority filter - 1
+        ip saddr $(host_address bert) ip daddr $(site_address home) tcp flags syn / syn,ack \
+            limit rate 1/day burst 1 packets drop
+        iifname "wan0" ip daddr $(host_address mallory) accept
+    }
+}
+END
+    on r-away nft insert rule inet filter forward ct status dnat accept
+}
+
 lab_pair linux-drop linux-drop
 lab_host away mallory
 check "the way to the target leads to a stranger" strangers_home
@@ -54,4 +75,20 @@ check "the stranger was really there" test -s "$LAB/heard.echo"
 
 on r-away nft delete table ip stranger
 peer_stop bert
+
+# He has the first predicted port alone: the next round goes past him, whether he speaks or not.
+for manner in banner silence; do
+    spawn mallory "$LABTOOL" answer 0.0.0.0 7777 $manner "$LAB/heard.once.$manner" \
+        >"$LAB/mallory.once.$manner"
+    stranger=$!
+    lab_line "$LAB/mallory.once.$manner" ready || fail "the stranger does not listen"
+    check "the first way to the target leads to a stranger" stranger_once
+    talk anna bert
+    recorded "met in the second round" '.state == "connected" and .rounds == 2'
+    check "the stranger was met in the first one" \
+        grep -q "packets 1 " <(on r-away nft list table ip stranger)
+    on r-away nft delete table ip stranger
+    kill $stranger
+    wait $stranger 2>/dev/null
+done
 meets anna bert
