@@ -185,8 +185,9 @@ struct outcome {
 
 /*
  * A round that met is evidence for the profile, a miss against it, in proportion to the chance;
- * several in a row make it stale, for this peer. One other peer, let it fail rounds as it will,
- * takes no more than one full miss's worth from anybody's confidence.
+ * several in a row make it stale, for this peer. Missing the same other peer again counts an
+ * eighth, and all of one peer's misses together no more than one mapping gone astray for the
+ * others: nobody can talk a profile down by letting rounds fail.
  */
 void profile_learn_outcome(struct profile *p, const struct outcome *outcome, tick now);
 

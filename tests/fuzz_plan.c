@@ -27,6 +27,10 @@ static struct prediction take_prediction(struct bytes *b)
         .confidence = bytes_unit(b),
     };
 
+    /* No connection comes from port 0. */
+    p.port = p.port != 0 ? p.port : 1;
+    p.low = p.low != 0 ? p.low : 1;
+    p.high = p.high != 0 ? p.high : 1;
     if (head & 0x08)
         p.delta %= 4;
     if (head & 0x10)
@@ -189,7 +193,9 @@ static void fuzz_session(struct bytes *b)
         bytes_check(!ended || (effects == SESSION_DO_NOTHING && m.state == SESSION_ENDED));
         bytes_check((m.state == SESSION_ENDED && !ended) == ((effects & SESSION_DO_END) != 0));
         bytes_check(!(effects & SESSION_DO_END) || !(effects & SESSION_DO_PUNCH));
-        bytes_check(m.state == SESSION_ENDED || m.deadline <= m.expires);
+        /* A side that has won may wait a moment longer for the other's word. */
+        bytes_check(m.state == SESSION_ENDED ||
+                    m.deadline <= tick_max(now, m.expires) + limits.grace);
     }
     /* Whatever has happened, time ends it. */
     for (i = 0; i < 100 && m.state != SESSION_ENDED; i++) {

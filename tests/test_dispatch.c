@@ -703,6 +703,28 @@ static void test_gone_before_the_answer(void **state)
     assert_int_equal(loopback_nat(t)->profile.nat.filtering, NAT_FILTERING_UNKNOWN);
 }
 
+/* Blocks are each subscriber's own: that the NAT gives blocks does not tell where this one lies. */
+static void test_a_block_is_asked_for(void **state)
+{
+    struct daemon *t = *state;
+    struct peer_script *p = peer_new();
+    struct msg survey;
+    struct nat *n =
+        nat_find(&t->d.table, &(struct endpoint){.family = 4, .address = {127, 0, 0, 1}}, true);
+    n->profile.nat = (struct nat_summary){.mapping = NAT_APDM,
+                                          .allocation = NAT_BLOCK,
+                                          .confidence = 98,
+                                          .block_low = 20480,
+                                          .block_high = 20991};
+    n->profile.learnt = t->loop.now;
+    assert_true(profile_fresh(&n->profile, t->loop.now));
+    open_channel(t, p);
+    say_register(p, "", "", 0);
+    survey_of(p, &survey);
+    assert_int_equal(survey.survey_.steps.count, PORT_BLOCK_LOOKS);
+    peer_end(p);
+}
+
 /* ---- sessions ---- */
 
 static void test_requests_that_come_to_nothing(void **state)
@@ -1031,8 +1053,8 @@ static void prepare(struct peer_script *p, const struct msg_prepare *m)
     memcpy(anchors.token, m->token, sizeof(m->token));
     check_steps(p->daemon, &m->steps);
     for (uint8_t i = 0; i < m->steps.count; i++)
-        assert_true(observe_from(p->daemon, p->from, &anchors, i, m->secret,
-                                 m->steps.at[i].server.port, &answer));
+        assert_true(observe_on(p->daemon, dial_from(p->from, m->steps.at[i].server.port), &anchors,
+                               i, m->secret, &answer));
 }
 
 /* The next round's plans, whatever has to be observed for them. */
@@ -1224,6 +1246,7 @@ int main(void)
         WITH_DAEMON(test_connects_back),
         WITH_DAEMON(test_is_no_reflector),
         WITH_DAEMON(test_gone_before_the_answer),
+        WITH_DAEMON(test_a_block_is_asked_for),
         WITH_DAEMON(test_requests_that_come_to_nothing),
         WITH_DAEMON(test_declined),
         WITH_DAEMON(test_session_to_the_end),
