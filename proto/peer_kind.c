@@ -5,8 +5,8 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* As a profile that has been confirmed often would say it. */
-#define CONFIDENCE 95
+/* The question is what comes of it if the peer is of this kind. */
+#define CONFIDENCE 99
 #define SAMPLES    100
 
 static const struct peer_kind_row rows[] = {

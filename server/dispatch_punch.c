@@ -273,7 +273,7 @@ enum reason dispatch_punch(struct dispatch *d, struct session *s, tick *until)
     s->row->nat[0] = dispatch_summary(d, s, 0);
     s->row->nat[1] = dispatch_summary(d, s, 1);
     if (!any && !hosts.count)
-        return no_plan(plans);
+        return plan_pooled(no_plan(plans), &s->row->nat[0], &s->row->nat[1]);
     struct schedule when = schedule_round(d, s, plans);
     record(d, s, plans, &when);
     send_punch(d, s, 0, plans, &when);

@@ -217,16 +217,18 @@ struct survey_servers dispatch_servers(struct dispatch *d, struct channel *c, un
     return servers;
 }
 
-static void plan_family(struct dispatch *d, struct channel *c, unsigned family, struct steps *steps)
+static void plan_family(struct dispatch *d, struct channel *c, unsigned family, bool fully,
+                        struct steps *steps)
 {
     struct survey_servers servers = dispatch_servers(d, c, family);
     const struct nat *n = channel_nat(&d->table, c, family);
-    bool wanted = family == c->family || (!endpoint_is_none(&c->local[family]) && !c->surveyed);
+    bool wanted =
+        family == c->family || (!endpoint_is_none(&c->local[family]) && (fully || !c->surveyed));
     if (wanted && servers.address_count)
-        survey_plan(n ? &n->profile : NULL, &servers, d->loop->now, &d->rng, steps);
+        survey_plan(n && !fully ? &n->profile : NULL, &servers, d->loop->now, &d->rng, steps);
 }
 
-void dispatch_survey(struct dispatch *d, struct channel *c)
+static void survey(struct dispatch *d, struct channel *c, bool fully)
 {
     struct msg m = {.type = MSG_SURVEY};
     struct steps steps = {0};
@@ -235,7 +237,7 @@ void dispatch_survey(struct dispatch *d, struct channel *c)
     if (!ref_is_none(c->survey))
         return;
     for (unsigned family = 0; family < FAMILY_COUNT; family++)
-        plan_family(d, c, family, &steps);
+        plan_family(d, c, family, fully, &steps);
     struct run *run = steps.count ? run_start(d, c, &steps) : NULL;
     c->surveyed = !run;
     if (!run)
@@ -247,6 +249,16 @@ void dispatch_survey(struct dispatch *d, struct channel *c)
     memcpy(m.survey_.secret, run->secret, sizeof(run->secret));
     dispatch_deliver(d, c->slot.self, &m);
     sodium_memzero(&m.survey_.secret, sizeof(m.survey_.secret));
+}
+
+void dispatch_survey(struct dispatch *d, struct channel *c)
+{
+    survey(d, c, false);
+}
+
+void dispatch_survey_fully(struct dispatch *d, struct channel *c)
+{
+    survey(d, c, true);
 }
 
 bool dispatch_surveyed(struct dispatch *d, struct channel *c)
