@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "client-stub/cli.h"
-#include "client-stub/cli_session.h"
+#include "proto/reason.h"
 
 /* A profile that rests on less is called young. */
 #define YOUNG_SAMPLES    8
@@ -209,7 +209,9 @@ static void print_verdict(FILE *out, const char *who, const struct tryst_outlook
     const char *level = tryst_prospect_level(p);
     char now[16];
 
-    if (is(level, "no"))
+    if (is(level, "no") && tryst_outlook_same_address(o))
+        (void)fprintf(out, "%s: perhaps, but only by private addresses\n", who);
+    else if (is(level, "no"))
         (void)fprintf(out, "%s: %sno direct connection%s: %s\n", who, color_of(level, color),
                       color_end(color), tryst_strerror(tryst_prospect_reason(p)));
     else
@@ -261,5 +263,5 @@ int cli_outlook_status(const struct tryst_outlook *o)
 
     if (tryst_outlook_peer_key(o, key) != 0 || tryst_outlook_same_address(o))
         return CLI_OK;
-    return cli_session_status(tryst_prospect_reason(tryst_outlook_prospect(o, 0)));
+    return reason_exit_status((unsigned)tryst_prospect_reason(tryst_outlook_prospect(o, 0)));
 }

@@ -214,6 +214,15 @@ static struct prospect prospect_of(struct dispatch *d, struct session *s, struct
     return plan_prospect((const struct plan_party(*)[2])sides, count, &when);
 }
 
+static void log_check(const struct row_session *r, const struct prospect *p)
+{
+    char a[KEY_TEXT_SIZE], b[KEY_TEXT_SIZE];
+    log_info("check: %s -> %s: %s, chance %.3f",
+             r->requester_name[0] ? r->requester_name : key_format(r->requester, a),
+             r->target_name[0] ? r->target_name : key_format(r->target, b), reason_name(p->reason),
+             p->chance / 1e6);
+}
+
 void dispatch_check_session(struct dispatch *d, struct session *s)
 {
     struct channel *c[2] = {slab_get(&d->table.channels, s->channel[0]),
@@ -233,8 +242,5 @@ void dispatch_check_session(struct dispatch *d, struct session *s)
     if (!out->prospects.at[0].family) /* no family in common: then the NAT that people mean */
         out->prospects.at[0].nat = dispatch_summary(d, s, SIDE_TARGET);
     s->checked = dispatch_deliver(d, s->channel[SIDE_REQUESTER], &m);
-    log_info("checked: %s -> %s: %s, chance %.3f",
-             s->row->requester_name[0] ? s->row->requester_name : "a peer",
-             s->row->target_name[0] ? s->row->target_name : "a peer",
-             reason_name(out->prospects.at[0].reason), out->prospects.at[0].chance / 1e6);
+    log_check(s->row, &out->prospects.at[0]);
 }

@@ -45,13 +45,17 @@ tells() {
     ok "$1: $2"
 }
 
+# shellcheck disable=SC2016 # jq's own variable
 chance='def chance($k): .prospects[] | select(.kind == $k) | .chance;'
 
-explains anna "^Your NAT, seen at $(site_address home) \(IPv4\)" "public port +the number of the local" \
-    "mapping +one for all destinations" "stray SYNs +dropped" "confidence +[0-9]+ %, from [0-9]+ obs" \
-    "a host without NAT .* (sure|likely)$" "random ports, strict filter .* with --birthday on both" \
+explains anna "^Your NAT, seen at $(site_address home) \(IPv4\)" \
+    "public port +the number of the local" "mapping +one for all destinations" \
+    "stray SYNs +dropped" "confidence +[0-9]+ %, from [0-9]+ obs" \
+    "a host without NAT .* (sure|likely)$" \
+    "random ports, strict filter .* with --birthday on both" \
     "that of the first round; a session has up to 3"
-check "plain where it is no terminal" sh -c "! grep -q '$(printf '\033')' $LAB/log/anna.check"
+check "plain where it is no terminal" \
+    sh -c "! grep -q '$(printf '\033')' $LAB/log/anna.check"
 tells anna "$chance (.ok and .peer_key == null and (.nats | length) == 1) and
     (.nats[0] | .mapping == \"eim\" and .allocation == \"preserve\" and .refusal == \"silence\") and
     chance(\"home\") > 0.75 and chance(\"counter\") > 0.75 and chance(\"block\") > 0.75 and
@@ -61,9 +65,11 @@ tells dice "$chance .nats[0].allocation == \"random\" and chance(\"random\") == 
     (.prospects[] | select(.kind == \"random\") | .reason) == \"both-random\""
 explains dice "public port +drawn at random" "random ports, strict filter +0 % +no" \
     "^no: both NATs give unpredictable ports" "What helps: forward a port"
-tells count "$chance .nats[0].allocation == \"counter\" and .nats[0].delta == 3 and chance(\"home\") > 0.75"
+tells count "$chance .nats[0].allocation == \"counter\" and .nats[0].delta == 3 and
+    chance(\"home\") > 0.75"
 explains count "counted: the last one \+3"
-tells slice "$chance .nats[0].allocation == \"block\" and chance(\"home\") > 0.75 and chance(\"block\") < 0.75"
+tells slice "$chance .nats[0].allocation == \"block\" and chance(\"home\") > 0.75 and
+    chance(\"block\") < 0.75"
 explains slice "drawn at random from [0-9]+ to [0-9]+"
 explains free "^Your host, seen at $(host_address h-free)" "translation +none"
 tells six "$chance (.nats | map(.family)) == [4, 6] and chance(\"v6-firewall\") > 0.5"
@@ -77,7 +83,8 @@ table ip watch {
     counter syns { }
     chain forward {
         type filter hook forward priority 0;
-        ip saddr 203.0.113.0/24 ip daddr 203.0.113.0/24 tcp flags & (syn | ack) == syn counter name syns
+        ip saddr 203.0.113.0/24 ip daddr 203.0.113.0/24 tcp flags & (syn | ack) == syn \
+            counter name syns
     }
 }
 END
@@ -100,18 +107,20 @@ foretells() {
 
 peer_listen bert -v
 peer_listen dice2
-foretells 0 '^bert: a direct connection is (likely|as good as sure) \([0-9]+ % in the first of 3 rounds, IPv4\)$' \
-    anna bert
+sure='is (likely|as good as sure) \([0-9]+ % in the first of 3 rounds, IPv4\)'
+foretells 0 "^bert: a direct connection $sure\$" anna bert
 check "with both NATs" grep -qE "there +.*resets stray SYNs" "$LAB/stdout"
-check "the peer says so with -v" lab_line "$LAB/log/bert.listen" "asked what a connection would come to"
-peer_key bert >"$LAB/key"
-foretells 0 "\"peer_key\":\"$(sed 's/[+]/[+]/g' "$LAB/key")\".*\"level\":\"(likely|sure)\"" anna bert --json
+check "the peer says so with -v" \
+    lab_line "$LAB/log/bert.listen" "asked what a connection would come to"
+key=$(peer_key bert)
+foretells 0 "\"peer_key\":\"${key//+/[+]}\".*\"level\":\"(likely|sure)\"" anna bert --json
 foretells 4 "^dice2: no direct connection: both NATs give unpredictable ports" dice dice2
-check "with what would help" grep -q "What helps: forward a port on one side, or use IPv6" "$LAB/stdout"
+check "with what would help" \
+    grep -q "What helps: forward a port on one side, or use IPv6" "$LAB/stdout"
 foretells 4 '"ok":true.*"reason":"both-random"' dice dice2 --json
 foretells 0 "^dice2: a direct connection is unlikely" anna dice2
-check "which consent of both would change" grep -qE "What helps: --birthday on both sides \([0-9]+ %\)" \
-    "$LAB/stdout"
+check "which consent of both would change" \
+    grep -qE "What helps: --birthday on both sides \([0-9]+ %\)" "$LAB/stdout"
 check "nobody sent a SYN to a peer" no_syns
 same "no session is recorded" 0 "$(sessions length)"
 
@@ -122,7 +131,6 @@ complains 3 "not connected to the server" peer anna check "$(peer_key dice2)"
 
 # Nothing is told before the peer's own policy has said yes.
 peer_spawn dice2 listen --name dice2 --allow "$(peer_key dice)" 2>"$LAB/log/dice2.listen"
-PEER_PID[dice2]=$!
 peer_listens dice2 || fail "dice2 does not listen"
 complains 3 "does not accept connections from this key" peer anna check dice2
 same "and nothing of its NAT is told" "" "$(cat "$LAB/stdout")"
@@ -134,6 +142,11 @@ complains 4 "both NATs give unpredictable ports: no direct TCP connection is pos
     peer dice connect dice2
 check "with what would help" grep -q "forward a port on one side, or use IPv6" "$LAB/stderr"
 check "nobody sent a SYN to a peer" no_syns
+
+# The watch itself works: a connection is seen.
+peer anna connect bert </dev/null >/dev/null 2>"$LAB/log/anna.connect"
+no_syns && fail "the watch sees no SYN of a real connection"
+ok "a connection does send SYNs"
 
 server_stop
 complains 2 "cannot be reached" peer anna check
