@@ -100,11 +100,32 @@ static int unpack(struct tryst_event *ev, int *fd, struct tryst_report **report)
     return -reason;
 }
 
-int tryst_connect(struct tryst_context *ctx, const char *peer, int timeout_ms, int *fd,
-                  struct tryst_report **report)
+/* Why there is no request. */
+static int no_request(const char *peer)
+{
+    uint8_t key[KEY_SIZE];
+    char name[PEER_NAME_SIZE];
+    bool valid = !peer || key_parse(peer, key) == 0 || peer_name_parse(peer, name) == 0;
+
+    return valid ? -TRYST_NO_MEMORY : -TRYST_INVALID;
+}
+
+static struct tryst_event *await_final(struct tryst_context *ctx, const struct tryst_request *req)
 {
     struct tryst_event *final;
 
+    while (!(final = take_final(ctx, req))) {
+        (void)tryst_process(ctx);
+        drop_general_events(ctx);
+        if (!event_find(ctx, req, 0))
+            sleep_until(ctx, TICK_NEVER);
+    }
+    return final;
+}
+
+int tryst_connect(struct tryst_context *ctx, const char *peer, int timeout_ms, int *fd,
+                  struct tryst_report **report)
+{
     *fd = -1;
     if (report)
         *report = NULL;
@@ -114,19 +135,28 @@ int tryst_connect(struct tryst_context *ctx, const char *peer, int timeout_ms, i
     if (result != 0)
         return result;
     struct tryst_request *req = tryst_request(ctx, peer, timeout_ms, 0);
-    if (!req) {
-        uint8_t key[KEY_SIZE];
-        char name[PEER_NAME_SIZE];
-        bool valid = key_parse(peer, key) == 0 || peer_name_parse(peer, name) == 0;
-        return valid ? -TRYST_NO_MEMORY : -TRYST_INVALID;
-    }
-    while (!(final = take_final(ctx, req))) {
-        (void)tryst_process(ctx);
-        drop_general_events(ctx);
-        if (!event_find(ctx, req, 0))
-            sleep_until(ctx, TICK_NEVER);
-    }
-    return unpack(final, fd, report);
+    if (!req)
+        return no_request(peer);
+    return unpack(await_final(ctx, req), fd, report);
+}
+
+int tryst_check(struct tryst_context *ctx, const char *peer, int timeout_ms,
+                struct tryst_outlook **outlook)
+{
+    *outlook = NULL;
+    if (timeout_ms < 0)
+        return -TRYST_INVALID;
+    int result = start_if_needed(ctx);
+    if (result != 0)
+        return result;
+    struct tryst_request *req = tryst_check_request(ctx, peer, timeout_ms);
+    if (!req)
+        return no_request(peer);
+    struct tryst_event *final = await_final(ctx, req);
+    int reason = tryst_event_reason(final);
+    *outlook = tryst_event_take_outlook(final);
+    tryst_event_free(final);
+    return -reason;
 }
 
 /* Says no to whoever asks, since nobody is there to decide; logs and frees sessions that failed. */

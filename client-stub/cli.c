@@ -68,10 +68,12 @@ static const struct cli_option join_options[] = {
     END,
 };
 
+#define PLAN_OPTIONS                                                                               \
+    NUMBER("budget", "N", budget, 1, 512, "connection attempts (SYNs) a round, at most"),          \
+        FLAG(0, "birthday", birthday, "hundreds of them, where nothing less helps")
+
 #define PUNCH_OPTIONS                                                                              \
-    FLAG(0, "plain", plain, "no encryption, if the other side agrees"),                            \
-        NUMBER("budget", "N", budget, 1, 512, "connection attempts (SYNs) a round, at most"),      \
-        FLAG(0, "birthday", birthday, "hundreds of them, where nothing less helps"),               \
+    FLAG(0, "plain", plain, "no encryption, if the other side agrees"), PLAN_OPTIONS,              \
         TEXT(0, "report", "FILE", report, "write a JSON line about each session")
 
 static const struct cli_option listen_options[] = {
@@ -90,6 +92,13 @@ static const struct cli_option connect_options[] = {
     TEXT('L', "local", "[ADDR:]PORT", local, "listen here; a session for each local connection"),
     {OPTION_SECONDS, 't', "timeout", "SECONDS", AT(timeout_ms), 0, 600, "for the whole way (20)"},
     PUNCH_OPTIONS,
+    END,
+};
+
+static const struct cli_option check_options[] = {
+    FLAG(0, "json", json, "one JSON object"),
+    {OPTION_SECONDS, 't', "timeout", "SECONDS", AT(timeout_ms), 0, 600, "for the answer (20)"},
+    PLAN_OPTIONS,
     END,
 };
 
@@ -122,6 +131,11 @@ static const struct command commands[] = {
     {"listen", "", 0, 0, listen_options, cli_listen, "let peers connect to this machine",
      "The first session goes to standard input and output, unless --forward or --exec says\n"
      "where all sessions go. Nobody may connect who is not allowed."},
+    {"check", "[PEER]", 0, 1, check_options, cli_check,
+     "explain this NAT, or what a connection would come to",
+     "Alone, surveys this NAT and says against which kinds of peers it will work. With PEER,\n"
+     "says it for that one, before anything is tried: exit status 0 if a connection may come\n"
+     "about, 4 if it will not, 3 if the peer is not there or declines, 2 for the server."},
     {"id", "", 0, 0, id_options, cli_id, "print this peer's public key",
      "The key is what others allow: 'tryst listen --allow KEY'."},
     {"peers", "[forget NAME|KEY | add NAME KEY]", 0, 3, peers_options, cli_peers,

@@ -57,6 +57,7 @@ int cli_id(struct cli *cli, int argc, char **argv);
 int cli_join(struct cli *cli, int argc, char **argv);
 int cli_listen(struct cli *cli, int argc, char **argv);
 int cli_connect(struct cli *cli, int argc, char **argv);
+int cli_check(struct cli *cli, int argc, char **argv);
 int cli_peers(struct cli *cli, int argc, char **argv);
 
 #endif

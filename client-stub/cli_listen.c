@@ -237,6 +237,9 @@ static void channel_event(struct listen *l, const struct tryst_event *ev)
     case TRYST_EVENT_SURVEYED:
         cli_say_step("tryst: surveyed");
         break;
+    case TRYST_EVENT_ASKED:
+        cli_say_step("tryst: %s asked what a connection would come to", tryst_event_text(ev));
+        break;
     default:
         break;
     }
@@ -274,7 +277,8 @@ static void session_over(struct listen *l, struct tryst_event *ev, struct tryst_
     struct progress *p = tryst_request_user(request);
     int reason = tryst_event_reason(ev);
 
-    cli_session_report_write(l->report_fd, report);
+    if (!tryst_report_check(report))
+        cli_session_report_write(l->report_fd, report);
     if (p)
         cli_progress_end(p, report);
     free(p);

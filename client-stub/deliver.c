@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "client-stub/check.h"
 #include "client-stub/core.h"
 #include "client-stub/listener.h"
 #include "client-stub/request.h"
@@ -79,6 +80,9 @@ static void dispatch(struct tryst_context *ctx, struct msg *m)
         break;
     case MSG_PUNCH:
         request_punch(ctx, &m->punch_);
+        break;
+    case MSG_CHECKED:
+        check_answered(ctx, &m->checked_);
         break;
     case MSG_OUTCOME:
         request_outcome(ctx, &m->outcome_);

@@ -10,7 +10,8 @@
 
 bool event_is_final(enum tryst_event_type type)
 {
-    return type == TRYST_EVENT_ESTABLISHED || type == TRYST_EVENT_FAILED;
+    return type == TRYST_EVENT_ESTABLISHED || type == TRYST_EVENT_FAILED ||
+           type == TRYST_EVENT_CHECKED;
 }
 
 struct tryst_event *event_new(struct tryst_context *ctx, struct tryst_request *request)
@@ -105,6 +106,7 @@ static void release(struct tryst_event *ev)
     if (ev->fd >= 0)
         (void)close(ev->fd);
     tryst_report_free(ev->report);
+    tryst_outlook_free(ev->outlook);
     struct tryst_allocator alloc = ev->alloc;
     alloc.release(alloc.user, ev);
 }
@@ -163,7 +165,8 @@ const char *tryst_event_type_name(enum tryst_event_type type)
         [TRYST_EVENT_INVITED] = "invited",       [TRYST_EVENT_PREPARED] = "prepared",
         [TRYST_EVENT_PUNCHING] = "punching",     [TRYST_EVENT_OPENED] = "opened",
         [TRYST_EVENT_ROUND_LOST] = "round-lost", [TRYST_EVENT_ESTABLISHED] = "established",
-        [TRYST_EVENT_FAILED] = "failed",
+        [TRYST_EVENT_FAILED] = "failed",         [TRYST_EVENT_CHECKED] = "checked",
+        [TRYST_EVENT_ASKED] = "asked",
     };
     unsigned i = (unsigned)type;
 
@@ -199,4 +202,12 @@ struct tryst_report *tryst_event_take_report(struct tryst_event *ev)
 
     ev->report = NULL;
     return r;
+}
+
+struct tryst_outlook *tryst_event_take_outlook(struct tryst_event *ev)
+{
+    struct tryst_outlook *o = ev->outlook;
+
+    ev->outlook = NULL;
+    return o;
 }

@@ -16,6 +16,7 @@ struct tryst_event {
     char text[MSG_TEXT_SIZE];
     int fd; /* -1: none, or taken */
     struct tryst_report *report;
+    struct tryst_outlook *outlook; /* of a check that was answered */
     struct tryst_event *next;
     struct tryst_event *previous;
 };

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client-stub/check.h"
 #include "client-stub/core.h"
 #include "client-stub/event.h"
 #include "client-stub/report.h"
@@ -101,6 +102,8 @@ static struct tryst_request *new_incoming(struct tryst_context *ctx, const struc
     struct tryst_report *r = req->report;
     req->state = REQUEST_OFFERED;
     req->plain = ctx->listener->plain;
+    req->check = m->flags & SESSION_CHECK ? CHECK_OF_PEER : CHECK_NONE;
+    r->check = req->check;
     memcpy(req->id, m->session, sizeof(req->id));
     req->has_id = true;
     memcpy(r->session, m->session, sizeof(r->session));
@@ -125,6 +128,10 @@ void listener_invited(struct tryst_context *ctx, const struct msg_invite *m)
         reject(ctx, m->session, TRYST_DECLINED, "");
         return;
     }
+    if (welcome && m->flags & SESSION_CHECK) {
+        check_invited(ctx, m);
+        return;
+    }
     struct tryst_request *req =
         ctx->incoming_count < CORE_INCOMING_MAX ? new_incoming(ctx, m) : NULL;
     if (!req) {
@@ -146,7 +153,7 @@ int tryst_request_accept(struct tryst_request *req, unsigned flags)
     if (req->state != REQUEST_OFFERED)
         return -TRYST_STATE;
     req->plain = flags & TRYST_REQUEST_PLAIN;
-    int result = request_send_accept(req);
+    int result = req->check ? check_accept(req) : request_send_accept(req);
     core_settle(ctx);
     return result;
 }

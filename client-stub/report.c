@@ -114,6 +114,11 @@ int tryst_report_incoming(const struct tryst_report *r)
     return r->incoming;
 }
 
+int tryst_report_check(const struct tryst_report *r)
+{
+    return r->check;
+}
+
 int tryst_report_peer_key(const struct tryst_report *r, uint8_t key[TRYST_KEY_SIZE])
 {
     if (!r->has_peer_key)

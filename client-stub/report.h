@@ -19,6 +19,7 @@ struct tryst_report {
     void *clock_user;
     unsigned users;
     bool incoming;
+    bool check; /* it asks for the chance alone */
     int reason;
     char text[768];
     tick at[TRYST_STAGE_COUNT]; /* -1: not reached */

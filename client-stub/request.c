@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client-stub/check.h"
 #include "client-stub/core.h"
 #include "client-stub/event.h"
 #include "client-stub/observe.h"
@@ -89,20 +90,32 @@ static int set_peer(struct tryst_request *req, const char *peer)
     return 0;
 }
 
-struct tryst_request *tryst_request(struct tryst_context *ctx, const char *peer, int timeout_ms,
-                                    unsigned flags)
+struct tryst_request *request_outgoing(struct tryst_context *ctx, const char *peer,
+                                       int64_t timeout_ms, enum request_check check)
 {
     struct tryst_request *req = request_new(ctx, false, timeout_ms);
 
     if (!req)
         return NULL;
     req->state = REQUEST_WAITING;
-    req->plain = flags & TRYST_REQUEST_PLAIN;
-    if (set_peer(req, peer) != 0) {
+    req->check = check;
+    req->report->check = check != CHECK_NONE;
+    if (check != CHECK_OF_NAT && set_peer(req, peer) != 0) {
         request_free(req);
         return NULL;
     }
     core_deadline(ctx, &req->kick, core_now(ctx));
+    return req;
+}
+
+struct tryst_request *tryst_request(struct tryst_context *ctx, const char *peer, int timeout_ms,
+                                    unsigned flags)
+{
+    struct tryst_request *req = request_outgoing(ctx, peer, timeout_ms, CHECK_NONE);
+
+    if (!req)
+        return NULL;
+    req->plain = flags & TRYST_REQUEST_PLAIN;
     core_settle(ctx);
     return req;
 }
@@ -205,7 +218,10 @@ void request_send_waiting(struct tryst_context *ctx)
         if (req->state == REQUEST_WAITING && ctx->channel.state == CHANNEL_OPEN) {
             if (ctx->channel.registered)
                 report_stage(req->report, TRYST_STAGE_REGISTERED, core_now(ctx));
-            (void)send_connect(req);
+            if (req->check)
+                check_send(req);
+            else
+                (void)send_connect(req);
         }
     }
 }
@@ -241,7 +257,8 @@ void request_send_cancel(struct tryst_request *req)
 {
     struct msg m;
 
-    if (req->state != REQUEST_ASKED && req->state != REQUEST_PLANNED)
+    if ((req->state != REQUEST_ASKED && req->state != REQUEST_PLANNED) ||
+        req->check == CHECK_OF_NAT)
         return;
     memset(&m, 0, sizeof(m));
     m.type = MSG_CANCEL;
@@ -294,6 +311,10 @@ static void finish(struct tryst_request *req, enum tryst_event_type type, int re
     req->final = NULL;
     report_reason(req->report, reason, text);
     final->report = report_share(req->report);
+    if (type == TRYST_EVENT_CHECKED) {
+        final->outlook = req->outlook;
+        req->outlook = NULL;
+    }
     core_clear(ctx, &req->end);
     core_clear(ctx, &req->kick);
     req->next_over = ctx->over;
@@ -320,6 +341,11 @@ void request_established(struct tryst_request *req, struct proof *proof)
     core_log(req->ctx, TRYST_LOG_INFO, "session established, %s to %s", req->report->local_text,
              req->report->remote_text);
     finish(req, TRYST_EVENT_ESTABLISHED, 0, "");
+}
+
+void request_checked(struct tryst_request *req)
+{
+    finish(req, TRYST_EVENT_CHECKED, 0, "");
 }
 
 /* Why the time has run out: whatever stands in the way is the better answer. */
@@ -370,6 +396,7 @@ void request_free(struct tryst_request *req)
     unlink_request(req);
     event_forget(ctx, req);
     core_release(ctx, req->final);
+    tryst_outlook_free(req->outlook);
     tryst_report_free(req->report);
     sodium_memzero(req, sizeof(*req));
     core_release(ctx, req);

@@ -14,6 +14,7 @@
 struct observe;
 struct proof;
 struct round;
+struct tryst_outlook;
 
 #define REQUEST_ROUNDS_MAX 16 /* that a server may ask for in one session */
 
@@ -25,7 +26,14 @@ enum request_state {
     REQUEST_OVER     /* the final event is queued */
 };
 
-/* One session, seen from one of its peers. */
+/* A request that only asks what a connection would come to. */
+enum request_check {
+    CHECK_NONE,   /* a session */
+    CHECK_OF_NAT, /* outgoing: against kinds of peers */
+    CHECK_OF_PEER /* with one peer; incoming: with this one */
+};
+
+/* One session, seen from one of its peers; or a check. */
 struct tryst_request {
     struct tryst_context *ctx;
     struct tryst_request *next;
@@ -40,7 +48,9 @@ struct tryst_request {
     bool has_pin;
     uint8_t pin[KEY_SIZE]; /* the key the peer must have */
     bool plain;            /* this side can do without the record layer */
-    tick asked_at;         /* when CONNECT was sent */
+    enum request_check check;
+    struct tryst_outlook *outlook; /* of an outgoing check, until its final event */
+    tick asked_at;                 /* when CONNECT was sent */
     tick ends_at;
     struct deadline end;
     struct deadline kick; /* sends CONNECT from inside tryst_process() */
@@ -63,12 +73,17 @@ struct tryst_request {
 
 /* A session, linked to its context; NULL without memory. Its end is timeout_ms away. */
 struct tryst_request *request_new(struct tryst_context *ctx, bool incoming, int64_t timeout_ms);
+/* An outgoing one, on its way with the next tryst_process(). NULL without memory, or when `peer` is
+ * neither a name nor a key; it may be NULL for a check. */
+struct tryst_request *request_outgoing(struct tryst_context *ctx, const char *peer,
+                                       int64_t timeout_ms, enum request_check check);
 /* Closes the session and releases it; after its final event, or with its context. */
 void request_free(struct tryst_request *req);
 /* The session is over: queues the final event. Nothing of it may be touched by a callback after
  * this. */
 void request_fail(struct tryst_request *req, int reason, const char *text);
 void request_established(struct tryst_request *req, struct proof *proof);
+void request_checked(struct tryst_request *req);
 /* Closes the descriptors of sessions that are over. */
 void request_sweep(struct tryst_context *ctx);
 void request_fail_all(struct tryst_context *ctx, int reason, const char *text);

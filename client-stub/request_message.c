@@ -35,7 +35,8 @@ static struct tryst_request *session_of(struct tryst_context *ctx, uint32_t numb
 {
     struct tryst_request *req = request_find(ctx, number, id);
 
-    if (!req || (req->state != REQUEST_ASKED && req->state != REQUEST_PLANNED))
+    /* A check has no sockets, and will not be made to have any. */
+    if (!req || req->check || (req->state != REQUEST_ASKED && req->state != REQUEST_PLANNED))
         return NULL;
     if (!req->has_id) {
         memcpy(req->id, id, sizeof(req->id));

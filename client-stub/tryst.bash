@@ -12,6 +12,7 @@ _tryst_options() {
     join) echo "--name --no-check $common" ;;
     connect) echo "--local --timeout $punch $common" ;;
     listen) echo "--allow --forward --exec --once $punch $common" ;;
+    check) echo "--json --timeout --budget --birthday $common" ;;
     id) echo "--home --server --key --verbose --quiet --help" ;;
     peers) echo "--json $common" ;;
     keygen) echo "--output --force $common" ;;
@@ -67,9 +68,9 @@ _tryst() {
     if [ -z "$words" ]; then
         case $command:$cur in
         *:-*) words=$(_tryst_options "$command") ;;
-        :*) words="join connect listen id peers keygen help" ;;
-        connect:*) words=$(_tryst_peers) ;;
-        help:*) words="join connect listen id peers keygen" ;;
+        :*) words="join connect listen check id peers keygen help" ;;
+        connect:* | check:*) words=$(_tryst_peers) ;;
+        help:*) words="join connect listen check id peers keygen" ;;
         peers:*)
             case $prev in
             peers) words="forget add" ;;

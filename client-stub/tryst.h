@@ -78,6 +78,7 @@ enum tryst_reason {
     TRYST_PUNCH_TIMEOUT = 58,
     TRYST_LOCAL_SOCKET = 59,
     TRYST_NO_PROOF = 60,
+    TRYST_POOLING = 61,
     TRYST_CANCELLED = 70,
     TRYST_ABORTED = 71,
     TRYST_TIMEOUT = 72,
@@ -94,10 +95,13 @@ enum tryst_reason {
 
 struct tryst_context;  /* one identity, one server, one control channel */
 struct tryst_listener; /* the wish to be reached */
-struct tryst_request;  /* one session, outgoing or incoming, until its final event */
+struct tryst_request;  /* one session, outgoing or incoming, or one check, until its final event */
 struct tryst_event;    /* something that happened */
 struct tryst_report;   /* all that is known about one session */
 struct tryst_record;   /* encryption for the bytes of one connection */
+struct tryst_outlook;  /* what a connection would come to: the answer to a check */
+struct tryst_prospect; /* of it: against one peer, or one kind of peers */
+struct tryst_nat;      /* of it: what is known about one NAT, in one address family */
 
 /* ---- general ---- */
 
@@ -207,6 +211,16 @@ TRYST_API int tryst_connect(struct tryst_context *ctx, const char *peer, int tim
 TRYST_API int tryst_accept(struct tryst_listener *listener, int timeout_ms, int *fd,
                            struct tryst_report **report);
 
+/*
+ * What a connection would come to, before trying; nobody sends a SYN. With `peer` NULL this NAT is
+ * surveyed, and weighed against kinds of peers. Else the server asks the peer, whose policy must
+ * allow this side as for a connection, and weighs the two NATs. Returns 0 and an outlook, to be
+ * freed with tryst_outlook_free(), when there is an answer, however bad. Times and calls as in
+ * tryst_connect().
+ */
+TRYST_API int tryst_check(struct tryst_context *ctx, const char *peer, int timeout_ms,
+                          struct tryst_outlook **outlook);
+
 /* ---- listening ---- */
 
 /*
@@ -255,12 +269,18 @@ TRYST_API int tryst_wait(struct tryst_context *ctx, int timeout_ms);
 TRYST_API struct tryst_request *tryst_request(struct tryst_context *ctx, const char *peer,
                                               int timeout_ms, unsigned flags);
 /*
+ * A check, as in tryst_check(). Its final event is TRYST_EVENT_CHECKED when there is an answer.
+ * NULL as in tryst_request().
+ */
+TRYST_API struct tryst_request *tryst_check_request(struct tryst_context *ctx, const char *peer,
+                                                    int timeout_ms);
+/*
  * The key that `peer`, a name, must have (pinned at an earlier contact). Right after
  * tryst_request() the server knows it, too; until a plan is here it is at least checked on this
  * side. -TRYST_INVALID: another key was pinned before.
  */
 TRYST_API int tryst_request_pin(struct tryst_request *req, const uint8_t key[TRYST_KEY_SIZE]);
-/* Answers TRYST_EVENT_INCOMING. */
+/* Answers TRYST_EVENT_INCOMING. An incoming check (see tryst_report_check()) ends with that. */
 TRYST_API int tryst_request_accept(struct tryst_request *req, unsigned flags);
 TRYST_API int tryst_request_reject(struct tryst_request *req, const char *text);
 /* The final event still comes, with TRYST_CANCELLED unless another outcome was there first. */
@@ -284,7 +304,9 @@ enum tryst_event_type {
     TRYST_EVENT_OPENED,         /* a TCP connection stands, proof is under way */
     TRYST_EVENT_ROUND_LOST,     /* this round met nobody; another may follow */
     TRYST_EVENT_ESTABLISHED,    /* final: proven and selected */
-    TRYST_EVENT_FAILED          /* final */
+    TRYST_EVENT_FAILED,         /* final */
+    TRYST_EVENT_CHECKED,        /* final: a check was answered; the event has the outlook */
+    TRYST_EVENT_ASKED           /* an accepted peer has checked; no request; the text says who */
 };
 /*
  * The next event, NULL when there is none. The caller frees it, also after tryst_free(). Each
@@ -302,6 +324,9 @@ TRYST_API const char *tryst_event_text(const struct tryst_event *ev); /* detail,
 TRYST_API int tryst_event_take_fd(struct tryst_event *ev);
 /* Final events: the report, now the caller's; NULL if taken. */
 TRYST_API struct tryst_report *tryst_event_take_report(struct tryst_event *ev);
+
+/* CHECKED only: the outlook, now the caller's; NULL if taken, and where this peer was asked. */
+TRYST_API struct tryst_outlook *tryst_event_take_outlook(struct tryst_event *ev);
 
 /* ---- report ---- */
 
@@ -325,6 +350,8 @@ TRYST_API enum tryst_stage tryst_report_stage(const struct tryst_report *r);
 /* Microseconds from TRYST_STAGE_START to a stage, -1 if it was not reached. */
 TRYST_API int64_t tryst_report_time(const struct tryst_report *r, enum tryst_stage stage);
 TRYST_API int tryst_report_incoming(const struct tryst_report *r);
+/* Whether it is about a check, and not about a session. */
+TRYST_API int tryst_report_check(const struct tryst_report *r);
 TRYST_API int tryst_report_peer_key(const struct tryst_report *r,
                                     uint8_t key[TRYST_KEY_SIZE]); /* -TRYST_STATE: not known yet */
 TRYST_API const char *tryst_report_peer_name(const struct tryst_report *r);
@@ -353,6 +380,61 @@ TRYST_API int tryst_report_export(const struct tryst_report *r, const char *labe
 /* The report as one JSON object. Returns the length it has (as snprintf). */
 TRYST_API int tryst_report_json(const struct tryst_report *r, char *out, size_t size);
 TRYST_API void tryst_report_free(struct tryst_report *r);
+
+/* ---- outlook ---- */
+
+/* The peer that the check was about; -TRYST_STATE: it was about kinds of peers. */
+TRYST_API int tryst_outlook_peer_key(const struct tryst_outlook *o, uint8_t key[TRYST_KEY_SIZE]);
+/* How many rounds a session has at most. The chances are those of the first one. */
+TRYST_API int tryst_outlook_rounds(const struct tryst_outlook *o);
+/* Whether both peers come from one public address: their private ones would be tried as well, and
+ * no chance speaks of that. */
+TRYST_API int tryst_outlook_same_address(const struct tryst_outlook *o);
+/* This side's NATs, one per address family; number 0 to count - 1, NULL beyond. */
+TRYST_API int tryst_outlook_nats(const struct tryst_outlook *o);
+TRYST_API const struct tryst_nat *tryst_outlook_nat(const struct tryst_outlook *o, int i);
+/* The prospects: one for each kind of peers, or one for the peer. NULL beyond. */
+TRYST_API int tryst_outlook_prospects(const struct tryst_outlook *o);
+TRYST_API const struct tryst_prospect *tryst_outlook_prospect(const struct tryst_outlook *o, int i);
+/* The outlook as one JSON object. Returns the length it has (as snprintf). */
+TRYST_API int tryst_outlook_json(const struct tryst_outlook *o, char *out, size_t size);
+/* NULL is fine. */
+TRYST_API void tryst_outlook_free(struct tryst_outlook *o);
+
+/* A stable word for the kind of peers ("home-rst"); "peer" for the one that was asked about. */
+TRYST_API const char *tryst_prospect_kind(const struct tryst_prospect *p);
+/* The kind, or the peer's NAT, in plain words. */
+TRYST_API const char *tryst_prospect_words(const struct tryst_prospect *p);
+TRYST_API int tryst_prospect_family(const struct tryst_prospect *p); /* 4 or 6; 0: neither */
+/* 0, or the reason for which a connection would not even be tried. */
+TRYST_API int tryst_prospect_reason(const struct tryst_prospect *p);
+/* That the first round meets, 0..1, with the consent and the budgets as they are ... */
+TRYST_API double tryst_prospect_chance(const struct tryst_prospect *p);
+/* ... and if both sides consented to hundreds of SYNs a round (tryst_set_birthday()). */
+TRYST_API double tryst_prospect_birthday(const struct tryst_prospect *p);
+/* The chance in a word: "sure" from 0.95, "likely" from 0.75, "even" from 0.40, "poor", or "no"
+ * where there is a reason. */
+TRYST_API const char *tryst_prospect_level(const struct tryst_prospect *p);
+/* The other side's NAT. */
+TRYST_API const struct tryst_nat *tryst_prospect_nat(const struct tryst_prospect *p);
+
+TRYST_API int tryst_nat_family(const struct tryst_nat *n);
+TRYST_API const char *tryst_nat_address(const struct tryst_nat *n); /* "" where it is not told */
+TRYST_API const char *tryst_nat_words(const struct tryst_nat *n);   /* in plain words */
+/* Stable words: "eim", "apdf", "preserve", "silence", "paired" and so on; "unknown". */
+TRYST_API const char *tryst_nat_mapping(const struct tryst_nat *n);
+TRYST_API const char *tryst_nat_filtering(const struct tryst_nat *n);
+TRYST_API const char *tryst_nat_allocation(const struct tryst_nat *n);
+TRYST_API const char *tryst_nat_refusal(const struct tryst_nat *n);
+TRYST_API const char *tryst_nat_pooling(const struct tryst_nat *n);
+TRYST_API int tryst_nat_confidence(const struct tryst_nat *n); /* percent */
+TRYST_API unsigned long
+tryst_nat_samples(const struct tryst_nat *n); /* observations behind all this */
+/* Ports per new mapping (counter), or from the local to the public port (offset). */
+TRYST_API long tryst_nat_delta(const struct tryst_nat *n);
+TRYST_API double tryst_nat_drift(const struct tryst_nat *n); /* ports that others take a second */
+/* The block that ports come from; -TRYST_STATE: there is none. */
+TRYST_API int tryst_nat_block(const struct tryst_nat *n, unsigned *low, unsigned *high);
 
 /* ---- record layer ---- */
 

@@ -24,10 +24,16 @@
 #define MSG_ENDPOINTS_MAX 8
 #define MSG_STEPS_MAX     64
 #define MSG_VOLLEYS_MAX   32
+#define MSG_NATS_MAX      4
+#define MSG_PROSPECTS_MAX 32
 
 #define REGISTER_LISTEN  0x0001
 #define SESSION_BIRTHDAY 0x0001 /* consents to hundreds of SYNs in a round */
 #define SESSION_PLAIN    0x0002 /* wants no record layer; the server only passes it on */
+#define SESSION_CHECK    0x0004 /* asks for the chance alone: nobody sends a SYN */
+
+/* Both peers come from one public address, and their private ones would be tried as well. */
+#define CHECKED_SAME_ADDRESS 0x0001
 
 enum { ROLE_REQUESTER = 0, ROLE_TARGET = 1 };
 enum { RESULT_CONNECTED = 0, RESULT_ACCEPTED = 1 };
@@ -71,6 +77,22 @@ struct volley {
     uint32_t spacing_us;
 };
 
+/* A peer's NAT in one family; the port is 0. */
+struct nat_at {
+    struct endpoint address;
+    struct nat_summary nat;
+};
+
+/* What a session with some peer would come to. */
+struct prospect {
+    uint8_t kind;           /* enum peer_kind, or 0: the peer that was asked about */
+    uint8_t family;         /* 4 or 6: over which it is likelier; 0: neither */
+    uint8_t reason;         /* REASON_OK, or why no round would be tried */
+    uint32_t chance;        /* that the first round meets, in millionths */
+    uint32_t birthday;      /* the same if both sides consented to hundreds of SYNs a round */
+    struct nat_summary nat; /* the other side's, in that family */
+};
+
 struct endpoints {
     uint8_t count;
     struct endpoint at[MSG_ENDPOINTS_MAX];
@@ -84,6 +106,16 @@ struct steps {
 struct volleys {
     uint8_t count;
     struct volley at[MSG_VOLLEYS_MAX];
+};
+
+struct nats {
+    uint8_t count;
+    struct nat_at at[MSG_NATS_MAX];
+};
+
+struct prospects {
+    uint8_t count;
+    struct prospect at[MSG_PROSPECTS_MAX];
 };
 
 /* clang-format off */
@@ -104,6 +136,8 @@ struct volleys {
 #define MSG_C_ENDPOINTS(name) struct endpoints name
 #define MSG_C_STEPS(name) struct steps name
 #define MSG_C_VOLLEYS(name) struct volleys name
+#define MSG_C_NATS(name) struct nats name
+#define MSG_C_PROSPECTS(name) struct prospects name
 
 /* struct msg_register, struct msg_registered, ... */
 #define MESSAGE(type, NAME, name) struct msg_##name {

@@ -8,6 +8,7 @@
 
 #include "key.h"
 #include "msg.h"
+#include "peer_kind.h"
 #include "reason.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -438,6 +439,104 @@ static void show_volleys(struct msg_line *l, const void *field, size_t size)
     msg_say(l, "]");
 }
 
+static void put_nats(struct wire_writer *w, const void *field, size_t size)
+{
+    const struct nats *list = field;
+
+    (void)size;
+    put_count(w, list->count, COUNT(list->at));
+    for (size_t i = 0; i < list->count && !w->bad; i++) {
+        wire_put_endpoint(w, &list->at[i].address);
+        put_nat(w, &list->at[i].nat, sizeof(list->at[i].nat));
+    }
+}
+
+static void get_nats(struct wire_reader *r, void *field, size_t size)
+{
+    struct nats *list = field;
+
+    (void)size;
+    list->count = get_count(r, COUNT(list->at));
+    for (size_t i = 0; i < list->count && !r->bad; i++) {
+        wire_get_endpoint(r, &list->at[i].address);
+        get_nat(r, &list->at[i].nat, sizeof(list->at[i].nat));
+    }
+}
+
+static void show_nats(struct msg_line *l, const void *field, size_t size)
+{
+    const struct nats *list = field;
+    char text[ENDPOINT_TEXT_SIZE];
+
+    (void)size;
+    msg_say(l, "[");
+    for (size_t i = 0; i < list->count && i < COUNT(list->at); i++) {
+        msg_say(l, "%s%s ", i ? ", " : "", endpoint_format_address(&list->at[i].address, text));
+        show_nat(l, &list->at[i].nat, sizeof(list->at[i].nat));
+    }
+    msg_say(l, "]");
+}
+
+static void put_prospect(struct wire_writer *w, const struct prospect *p)
+{
+    wire_put_u8(w, p->kind);
+    wire_put_u8(w, p->family);
+    wire_put_u8(w, p->reason);
+    wire_put_u32(w, p->chance);
+    wire_put_u32(w, p->birthday);
+    put_nat(w, &p->nat, sizeof(p->nat));
+}
+
+static void get_prospect(struct wire_reader *r, struct prospect *p)
+{
+    p->kind = wire_get_u8(r);
+    p->family = wire_get_u8(r);
+    p->reason = wire_get_u8(r);
+    p->chance = wire_get_u32(r);
+    p->birthday = wire_get_u32(r);
+    get_nat(r, &p->nat, sizeof(p->nat));
+}
+
+static void show_prospect(struct msg_line *l, const struct prospect *p)
+{
+    msg_say(l, "%s %s family %u chance %" PRIu32 " birthday %" PRIu32 " ", peer_kind_name(p->kind),
+            reason_name(p->reason), (unsigned)p->family, p->chance, p->birthday);
+    show_nat(l, &p->nat, sizeof(p->nat));
+}
+
+static void put_prospects(struct wire_writer *w, const void *field, size_t size)
+{
+    const struct prospects *list = field;
+
+    (void)size;
+    put_count(w, list->count, COUNT(list->at));
+    for (size_t i = 0; i < list->count && !w->bad; i++)
+        put_prospect(w, &list->at[i]);
+}
+
+static void get_prospects(struct wire_reader *r, void *field, size_t size)
+{
+    struct prospects *list = field;
+
+    (void)size;
+    list->count = get_count(r, COUNT(list->at));
+    for (size_t i = 0; i < list->count && !r->bad; i++)
+        get_prospect(r, &list->at[i]);
+}
+
+static void show_prospects(struct msg_line *l, const void *field, size_t size)
+{
+    const struct prospects *list = field;
+
+    (void)size;
+    msg_say(l, "[");
+    for (size_t i = 0; i < list->count && i < COUNT(list->at); i++) {
+        msg_say(l, "%s", i ? ", " : "");
+        show_prospect(l, &list->at[i]);
+    }
+    msg_say(l, "]");
+}
+
 /* ---- the table ---- */
 
 const struct msg_kind msg_kind_U8 = {put_u8, get_u8, show_u8};
@@ -457,3 +556,5 @@ const struct msg_kind msg_kind_NAT = {put_nat, get_nat, show_nat};
 const struct msg_kind msg_kind_ENDPOINTS = {put_endpoints, get_endpoints, show_endpoints};
 const struct msg_kind msg_kind_STEPS = {put_steps, get_steps, show_steps};
 const struct msg_kind msg_kind_VOLLEYS = {put_volleys, get_volleys, show_volleys};
+const struct msg_kind msg_kind_NATS = {put_nats, get_nats, show_nats};
+const struct msg_kind msg_kind_PROSPECTS = {put_prospects, get_prospects, show_prospects};

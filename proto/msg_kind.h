@@ -40,5 +40,7 @@ extern const struct msg_kind msg_kind_NAT;
 extern const struct msg_kind msg_kind_ENDPOINTS;
 extern const struct msg_kind msg_kind_STEPS;
 extern const struct msg_kind msg_kind_VOLLEYS;
+extern const struct msg_kind msg_kind_NATS;
+extern const struct msg_kind msg_kind_PROSPECTS;
 
 #endif

@@ -12,6 +12,7 @@
 #include "log.h"
 
 #define RUNS_MAX    65536u
+#define CHECKS_MAX  4096u
 #define INVITES_MAX 100000u
 /* A drained peer waits this long before it comes back, and up to as long again. */
 #define DRAIN_DELAY_MS 500
@@ -76,6 +77,9 @@ static void channel_message(struct dispatch *d, struct channel *c, struct net_co
     switch (m->type) {
     case MSG_CONNECT:
         dispatch_connect(d, c, &m->connect_);
+        break;
+    case MSG_CHECK:
+        dispatch_check(d, c, &m->check_);
         break;
     case MSG_ACCEPT:
     case MSG_REJECT:
@@ -335,6 +339,7 @@ static void init_tables(struct dispatch *d, const uint8_t hash_key[16])
     peer_table_init(&d->table, hash_key, connections);
     slab_init(&d->runs, sizeof(struct run), RUNS_MAX);
     slab_init(&d->sessions, sizeof(struct session), (uint32_t)d->conf->max_sessions);
+    slab_init(&d->checks, sizeof(struct check), CHECKS_MAX);
     slab_init(&d->invites, sizeof(struct invite), INVITES_MAX);
     lookup_init(&d->run_by_token, hash_key, match_token, &d->runs);
     lookup_init(&d->session_by_id, hash_key, match_session, &d->sessions);
@@ -416,8 +421,18 @@ static void end_sessions(struct dispatch *d)
         s->row->finished = stamp_now();
         s->row->reason = REASON_ABORTED;
         row.session = *s->row;
-        dispatch_put(d, &row);
+        if (!dispatch_is_check(s))
+            dispatch_put(d, &row);
         dispatch_session_free(d, s);
+    }
+}
+
+static void end_checks(struct dispatch *d)
+{
+    for (uint32_t i = 0; i < slab_end(&d->checks); i++) {
+        struct check *k = slab_at(&d->checks, i);
+        if (k)
+            dispatch_check_free(d, k);
     }
 }
 
@@ -428,6 +443,7 @@ void dispatch_close(struct dispatch *d)
     d->admin = NULL;
     if (d->store)
         end_sessions(d);
+    end_checks(d);
     if (d->net)
         net_close(d->net);
     net_probe_close(&d->probe);
@@ -444,6 +460,7 @@ void dispatch_close(struct dispatch *d)
     lookup_destroy(&d->invite_by_hash);
     slab_destroy(&d->runs);
     slab_destroy(&d->sessions);
+    slab_destroy(&d->checks);
     slab_destroy(&d->invites);
     peer_table_destroy(&d->table);
     free(d->acknowledging);

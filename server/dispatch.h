@@ -10,7 +10,7 @@
 #include "net.h"
 #include "net_probe.h"
 #include "peer_table.h"
-#include "plan.h"
+#include "plan_prospect.h"
 #include "proto/msg.h"
 #include "proto/rng.h"
 #include "schedule.h"
@@ -23,8 +23,8 @@
  * -> schedule) and carries out the effects. Its parts, by subject: dispatch.c (messages in,
  * wake-ups), dispatch_register.c (who comes and goes), dispatch_survey.c (observations,
  * profiles), dispatch_probe.c (what the server tries out on NATs), dispatch_session.c
- * (introductions), dispatch_punch.c (from predictions to a plan on its way), dispatch_admin.c
- * (views and commands).
+ * (introductions), dispatch_punch.c (from predictions to a plan on its way), dispatch_check.c (what
+ * a connection would come to), dispatch_admin.c (views and commands).
  */
 
 #define SESSION_ROUNDS_MAX 10 /* as many as the option `rounds` may say */
@@ -81,6 +81,18 @@ struct session {
     struct row_session *row; /* the record, as it grows */
     struct session *waiting_before, *waiting_after;
     bool waiting; /* in the list of sessions that wait for a side to be ready */
+    bool checked; /* SESSION_CHECK: the requester has its answer */
+    struct ev_timer timer;
+};
+
+/* A CHECK whose answer waits for the survey. */
+struct check {
+    struct slot slot;
+    struct dispatch *d;
+    struct ref channel;
+    uint32_t request;
+    uint16_t flags, budget;
+    bool surveyed; /* the survey for it has been made, or need not be */
     struct ev_timer timer;
 };
 
@@ -111,7 +123,7 @@ struct dispatch {
     struct admin *admin;
     struct ev_async store_news;
     struct peer_table table;
-    struct slab runs, sessions, invites;
+    struct slab runs, sessions, checks, invites;
     struct lookup run_by_token, session_by_id, invite_by_hash;
     struct session *waiting; /* list */
     struct ref
@@ -174,6 +186,8 @@ int dispatch_invite(struct dispatch *d, const char *name, int64_t ttl_seconds, c
 
 /* Starts whatever is missing to know the channel's NATs: a survey, a probe. */
 void dispatch_survey(struct dispatch *d, struct channel *c);
+/* The same as if nothing were known of them. */
+void dispatch_survey_fully(struct dispatch *d, struct channel *c);
 /* Whether a plan can be made for the channel: nothing that dispatch_survey() started is still to
  * come. */
 bool dispatch_surveyed(struct dispatch *d, struct channel *c);
@@ -230,6 +244,16 @@ void dispatch_probed(void *user, const struct net_probe_answer *answer);
 
 /* ---- dispatch_session.c ---- */
 
+/* SYNs a round where both sides consent to hundreds. */
+#define DISPATCH_BUDGET_BIRTHDAY 512
+/* A peer's wish, capped by the server. */
+uint16_t dispatch_budget(const struct dispatch *d, uint16_t wanted, uint16_t flags);
+/* Whether a session only asks for the chance: it is neither recorded nor counted. */
+static inline bool dispatch_is_check(const struct session *s)
+{
+    return s->flags[SIDE_REQUESTER] & SESSION_CHECK;
+}
+
 void dispatch_connect(struct dispatch *d, struct channel *c, const struct msg_connect *m);
 void dispatch_session_message(struct dispatch *d, struct channel *c, const struct msg *m);
 void dispatch_session_event(struct dispatch *d, struct session *s, enum session_event event,
@@ -252,6 +276,15 @@ enum reason dispatch_punch(struct dispatch *d, struct session *s, tick *until, t
 void dispatch_missed(struct dispatch *d, struct session *s, unsigned rounds);
 void dispatch_met(struct dispatch *d, struct session *s);
 struct nat_summary dispatch_summary(struct dispatch *d, const struct session *s, unsigned side);
+
+/* ---- dispatch_check.c ---- */
+
+void dispatch_check(struct dispatch *d, struct channel *c, const struct msg_check *m);
+/* Something that checks wait for has arrived. */
+void dispatch_checks_ready(struct dispatch *d);
+void dispatch_check_free(struct dispatch *d, struct check *k);
+/* Both sides of a SESSION_CHECK are ready: answers the requester. */
+void dispatch_check_session(struct dispatch *d, struct session *s);
 
 /* ---- dispatch_admin.c ---- */
 

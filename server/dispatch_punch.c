@@ -455,7 +455,7 @@ enum reason dispatch_punch(struct dispatch *d, struct session *s, tick *until, t
     s->row->nat[0] = dispatch_summary(d, s, 0);
     s->row->nat[1] = dispatch_summary(d, s, 1);
     if (!any && !hosts.count)
-        return refuse(d, s, no_plan(plans));
+        return refuse(d, s, plan_pooled(no_plan(plans), &s->row->nat[0], &s->row->nat[1]));
     s->together = reason_together(a, b, plans, any);
     if (s->together != REASON_OK && s->limits.rounds > ROUNDS_TOGETHER)
         s->limits.rounds = ROUNDS_TOGETHER;

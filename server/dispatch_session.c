@@ -6,7 +6,6 @@
 #include "dispatch.h"
 #include "log.h"
 
-#define BUDGET_BIRTHDAY  512
 #define TIMEOUT_LEAST_MS 1000u
 /* By which the server's time ends before the requester's, at most. */
 #define ANSWER_MOST_MS 500u
@@ -87,7 +86,8 @@ static void put_session(struct dispatch *d, const struct session *s)
 {
     struct row row = {.kind = ROW_SESSION};
     row.session = *s->row;
-    dispatch_put(d, &row);
+    if (!dispatch_is_check(s))
+        dispatch_put(d, &row);
 }
 
 static uint32_t since_us(const struct session *s)
@@ -169,22 +169,29 @@ static void uncount(struct dispatch *d, struct session *s)
     }
 }
 
-static void do_end(struct dispatch *d, struct session *s)
+static void count_outcome(struct dispatch *d, struct session *s)
 {
-    s->row->finished = stamp_now();
-    s->row->reason = (uint8_t)outcome_of(s);
     if (s->machine.outcome == REASON_OK) {
         d->stats.sessions_ok++;
         if (s->won_round)
             dispatch_missed(d, s, s->won_round - 1);
         dispatch_met(d, s);
-    } else {
+    } else if (!dispatch_is_check(s)) {
         d->stats.sessions_failed++;
     }
-    send_outcome(d, s, SIDE_REQUESTER);
+}
+
+static void do_end(struct dispatch *d, struct session *s)
+{
+    s->row->finished = stamp_now();
+    s->row->reason = (uint8_t)outcome_of(s);
+    count_outcome(d, s);
+    if (!s->checked)
+        send_outcome(d, s, SIDE_REQUESTER);
     send_outcome(d, s, SIDE_TARGET);
     put_session(d, s);
-    log_outcome(s);
+    if (!s->checked)
+        log_outcome(s);
     uncount(d, s);
     dispatch_session_free(d, s);
 }
@@ -210,6 +217,12 @@ static void step(struct dispatch *d, struct session *s, const struct session_inp
         return;
     }
     set_timer(d, s);
+    if (effects & SESSION_DO_PREPARE && dispatch_is_check(s)) {
+        /* All that was asked for; the target hears that the requester wants no more. */
+        dispatch_check_session(d, s);
+        dispatch_session_event(d, s, SESSION_CANCEL, SIDE_REQUESTER, REASON_CANCELLED);
+        return;
+    }
     if (effects & SESSION_DO_PREPARE)
         do_prepare(d, s);
     else if (effects & SESSION_DO_PUNCH)
@@ -255,6 +268,7 @@ void dispatch_ready(struct dispatch *d)
         after = s->waiting_after;
         check_ready(d, s);
     }
+    dispatch_checks_ready(d);
 }
 
 /* ---- requests ---- */
@@ -269,9 +283,9 @@ static void take_bound(struct session *s, unsigned side, const struct endpoints 
 }
 
 /* A peer's wish is capped by the server, and hundreds of SYNs take both sides' consent. */
-static uint16_t capped_budget(const struct dispatch *d, uint16_t wanted, uint16_t flags)
+uint16_t dispatch_budget(const struct dispatch *d, uint16_t wanted, uint16_t flags)
 {
-    int64_t cap = flags & SESSION_BIRTHDAY ? BUDGET_BIRTHDAY : d->conf->syn_budget;
+    int64_t cap = flags & SESSION_BIRTHDAY ? DISPATCH_BUDGET_BIRTHDAY : d->conf->syn_budget;
     int64_t budget = wanted && wanted < cap ? wanted : cap;
     return (uint16_t)budget;
 }
@@ -312,7 +326,7 @@ static struct session *new_session(struct dispatch *d, struct channel *from, str
     s->peer[SIDE_REQUESTER] = requester->slot.self;
     s->peer[SIDE_TARGET] = target->slot.self;
     s->flags[SIDE_REQUESTER] = m->flags;
-    s->budget[SIDE_REQUESTER] = capped_budget(d, m->budget, m->flags);
+    s->budget[SIDE_REQUESTER] = dispatch_budget(d, m->budget, m->flags);
     take_bound(s, SIDE_REQUESTER, &m->locals);
     s->began = d->loop->now;
     s->limits = session_limits_default;
@@ -322,7 +336,7 @@ static struct session *new_session(struct dispatch *d, struct channel *from, str
     requester->requested++;
     from->sessions++;
     to->sessions++;
-    d->stats.sessions++;
+    d->stats.sessions += !dispatch_is_check(s);
     return s;
 }
 
@@ -403,7 +417,7 @@ static void accepted(struct dispatch *d, struct session *s, const struct msg_acc
     if (s->machine.state != SESSION_INVITED)
         return;
     s->flags[SIDE_TARGET] = m->flags;
-    s->budget[SIDE_TARGET] = capped_budget(d, m->budget, m->flags);
+    s->budget[SIDE_TARGET] = dispatch_budget(d, m->budget, m->flags);
     take_bound(s, SIDE_TARGET, &m->locals);
     s->row->accepted_us = since_us(s);
     dispatch_session_event(d, s, SESSION_ACCEPT, SIDE_TARGET, REASON_OK);

@@ -298,16 +298,18 @@ struct survey_servers dispatch_servers(struct dispatch *d, struct channel *c, un
 }
 
 /* What is asked of one family; returns whether a plan should wait for it. */
-static bool plan_family(struct dispatch *d, struct channel *c, unsigned family, struct steps *steps)
+static bool plan_family(struct dispatch *d, struct channel *c, unsigned family, bool fully,
+                        struct steps *steps)
 {
     struct survey_servers servers = dispatch_servers(d, c, family);
     const struct nat *n = channel_nat(&d->table, c, family);
-    bool wanted = family == c->family || (!endpoint_is_none(&c->local[family]) && !c->surveyed);
+    bool wanted =
+        family == c->family || (!endpoint_is_none(&c->local[family]) && (fully || !c->surveyed));
     unsigned before = steps->count;
     if (!wanted || !servers.address_count)
         return false;
     servers.connects_back = dispatch_filter_due(d, c, family);
-    if (!n) {
+    if (!n || fully) {
         survey_plan(NULL, &servers, d->loop->now, &d->rng, steps);
         return steps->count > before;
     }
@@ -342,7 +344,7 @@ static bool busy(struct dispatch *d, const struct channel *c)
     return run && !run->crossing.wanted;
 }
 
-void dispatch_survey(struct dispatch *d, struct channel *c)
+static void survey(struct dispatch *d, struct channel *c, bool fully)
 {
     struct steps steps = {0};
     bool wait = false;
@@ -351,7 +353,7 @@ void dispatch_survey(struct dispatch *d, struct channel *c)
     if (busy(d, c))
         return;
     for (unsigned family = 0; family < FAMILY_COUNT; family++)
-        wait |= plan_family(d, c, family, &steps);
+        wait |= plan_family(d, c, family, fully, &steps);
     struct run *run = slab_get(&d->runs, c->survey);
     if (run && steps.count)
         dispatch_run_end(d, run);
@@ -359,6 +361,16 @@ void dispatch_survey(struct dispatch *d, struct channel *c)
     c->surveyed = !run || !wait;
     if (run)
         dispatch_run_send(d, c, run);
+}
+
+void dispatch_survey(struct dispatch *d, struct channel *c)
+{
+    survey(d, c, false);
+}
+
+void dispatch_survey_fully(struct dispatch *d, struct channel *c)
+{
+    survey(d, c, true);
 }
 
 bool dispatch_surveyed(struct dispatch *d, struct channel *c)

@@ -55,10 +55,12 @@ struct channel {
     struct ref conn;
     struct ref peer;
     struct ref survey;                      /* the one under way, if any */
+    struct ref check;                       /* the question that waits for its answer, if any */
     struct ref nat[FAMILY_COUNT];           /* of its public addresses */
     struct endpoint observed[FAMILY_COUNT]; /* public; none until seen */
     struct endpoint local[FAMILY_COUNT];    /* own, as it says */
     struct clock_estimate clock;
+    tick checked;   /* when CHECK was last taken; 0: never */
     tick sync_sent; /* the SYNC that waits for its answer; 0: none */
     stamp since;
     uint64_t acknowledge; /* REGISTERED goes out when the store has committed this row; 0: it has
@@ -95,6 +97,7 @@ struct nat {
     uint8_t crossings;
     tick doubled;       /* when a second NAT was seen behind it last; 0: never */
     struct ref witness; /* the channel that last told its clock from here */
+    tick checked;       /* when it was last surveyed for a check; 0: never */
     tick probed;        /* when that was done last */
     stamp learnt, refusal_learnt, filtering_learnt, simultaneous_learnt;
 };

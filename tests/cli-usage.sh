@@ -7,7 +7,7 @@
 . "$(dirname "$0")/cli-lib.sh" || exit 1
 : "${abs_top_srcdir:=$(dirname "$0")/..}"
 
-commands="join connect listen id peers keygen help"
+commands="join connect listen check id peers keygen help"
 
 complains 1 "^usage: tryst COMMAND"
 complains 1 "did you mean connect" conect x
@@ -16,6 +16,8 @@ complains 1 "did you mean --allow" listen --alow x
 complains 1 "no such option: -z" connect -z x
 complains 1 "usage: tryst connect" connect
 complains 1 "too many" connect a b
+complains 1 "too many" check a b
+complains 1 "neither a peer's name nor a key" check 'no/such name'
 complains 1 "too many" id x
 complains 1 "too many" listen x
 complains 1 "neither a peer's name nor a key" connect 'no/such name'

@@ -72,6 +72,8 @@ static void requested(struct fake_play *p, const struct fake_conn *c, const stru
     memcpy(m.invite_.session, p->session, sizeof(p->session));
     memcpy(m.invite_.peer, p->requester, KEY_SIZE);
     m.invite_.timeout_ms = in->timeout_ms;
+    m.invite_.flags = in->flags;
+    p->check = in->flags & SESSION_CHECK;
     if (p->has_target)
         answer(p, p->target, &m);
 }
@@ -90,6 +92,30 @@ static void punch(struct fake_play *p, int side)
     m.punch_.volleys.at[0].remote = p->at[!side];
     m.punch_.volleys.at[0].count = 1;
     answer(p, side == 0 ? p->requester : p->target, &m);
+}
+
+static void checked(struct fake_play *p, const uint8_t *asker, const uint8_t *about,
+                    uint32_t request)
+{
+    struct msg m = {.type = MSG_CHECKED};
+
+    m.checked_.request = request;
+    if (about)
+        memcpy(m.checked_.peer, about, KEY_SIZE);
+    m.checked_.prospects.count = 1;
+    m.checked_.prospects.at[0].chance = 900000;
+    answer(p, asker, &m);
+}
+
+static void accepted(struct fake_play *p, const struct msg_accept *in)
+{
+    if (p->check) {
+        checked(p, p->requester, p->target, p->request);
+        return;
+    }
+    p->at[1] = on_loopback(&in->locals);
+    punch(p, 0);
+    punch(p, 1);
 }
 
 static void finished(struct fake_play *p, const struct fake_conn *c, const struct msg_result *in)
@@ -116,9 +142,10 @@ static void play(struct fake_play *p, struct fake_conn *c, const struct msg *m)
         requested(p, c, &m->connect_);
         break;
     case MSG_ACCEPT:
-        p->at[1] = on_loopback(&m->accept_.locals);
-        punch(p, 0);
-        punch(p, 1);
+        accepted(p, &m->accept_);
+        break;
+    case MSG_CHECK:
+        checked(p, c->peer, NULL, m->check_.request);
         break;
     case MSG_RESULT:
         finished(p, c, &m->result_);

@@ -6,14 +6,15 @@
 
 /*
  * A fake server that plays along: registers whoever comes, surveys them, introduces every requester
- * to the peer that listens, and sends each pair a plan for one round over loopback. One session at
- * a time.
+ * to the peer that listens, and sends each pair a plan for one round over loopback. Checks are
+ * answered. One session or check at a time.
  */
 struct fake_play {
     struct fake_server server;
     unsigned registered;
     unsigned results; /* RESULT messages that said ok */
     uint32_t request;
+    bool check; /* the request is one for the chance alone */
     bool has_target;
     uint8_t target[KEY_SIZE];
     uint8_t requester[KEY_SIZE];

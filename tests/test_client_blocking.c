@@ -144,6 +144,34 @@ static int connect_in_vain(const struct world *w)
     return 0;
 }
 
+/* A check is no session: it neither comes out of tryst_accept(), nor does it disturb it. */
+static int check_and_connect(const struct world *w)
+{
+    struct tryst_context *ctx = context(w, 0);
+    struct tryst_outlook *o;
+
+    MUST(tryst_check(ctx, NULL, -1, &o) == -TRYST_INVALID && !o);
+    MUST(tryst_check(ctx, "no/such name", 5000, &o) == -TRYST_INVALID && !o);
+    MUST(tryst_check(ctx, NULL, 5000, &o) == 0 && o);
+    MUST(tryst_outlook_prospects(o) == 1);
+    tryst_outlook_free(o);
+    MUST(tryst_check(ctx, w->key[1], 5000, &o) == 0 && o);
+    tryst_outlook_free(o);
+    tryst_free(ctx);
+    return connect_once(w);
+}
+
+static int check_in_vain(const struct world *w)
+{
+    struct tryst_context *ctx = context(w, 0);
+    struct tryst_outlook *o;
+
+    MUST(tryst_check(ctx, "nobody", 300, &o) == -TRYST_TIMEOUT);
+    MUST(!o);
+    tryst_free(ctx);
+    return 0;
+}
+
 /* ---- the server's side ---- */
 
 static pid_t spawn(const struct world *w, int (*fn)(const struct world *))
@@ -181,6 +209,25 @@ static void test_connect_and_accept(void **state)
     assert_int_equal(w->play.results, 4);
 }
 
+static void test_check(void **state)
+{
+    struct world *w = *state;
+    pid_t target = spawn(w, accept_twice);
+
+    for (int i = 0; i < PATIENCE && !w->play.has_target; i++)
+        fake_play(&w->play);
+    play_until_end(w, spawn(w, check_and_connect));
+    play_until_end(w, target);
+    assert_int_equal(w->play.results, 4);
+}
+
+static void test_nobody_to_check(void **state)
+{
+    struct world *w = *state;
+
+    play_until_end(w, spawn(w, check_in_vain));
+}
+
 static void test_nobody_there(void **state)
 {
     struct world *w = *state;
@@ -205,6 +252,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_connect_and_accept, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_check, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nobody_to_check, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nobody_there, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stranger_is_declined, setup, teardown),
     };

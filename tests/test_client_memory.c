@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* A session of two clients, again and again, each time with another allocation that fails. */
+/* A session of two clients, and checks, again and again, each time with another allocation that
+ * fails. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,7 +56,7 @@ struct scene {
     uint8_t key[2][TRYST_KEY_SIZE];
     struct tryst_request *req;
     unsigned final[2]; /* final events, requester's and target's */
-    bool established;
+    bool succeeded;
 };
 
 static void take_events(struct scene *sc, int side)
@@ -63,10 +64,12 @@ static void take_events(struct scene *sc, int side)
     struct tryst_event *ev;
 
     while (sc->side[side] && (ev = tryst_next_event(sc->side[side])) != NULL) {
-        if (tryst_event_type(ev) >= TRYST_EVENT_ESTABLISHED)
+        enum tryst_event_type type = tryst_event_type(ev);
+        bool good = type == TRYST_EVENT_ESTABLISHED || type == TRYST_EVENT_CHECKED;
+        if (good || type == TRYST_EVENT_FAILED)
             sc->final[side]++;
-        if (tryst_event_type(ev) == TRYST_EVENT_ESTABLISHED)
-            sc->established = true;
+        if (good)
+            sc->succeeded = true;
         tryst_event_free(ev);
     }
 }
@@ -94,8 +97,25 @@ static void step(struct scene *sc)
     take_events(sc, 1);
 }
 
-/* Runs one session; returns how many allocations it took. */
-static long run(long fail_at, bool *established)
+typedef struct tryst_request *(*request_fn)(struct tryst_context *ctx);
+
+static struct tryst_request *session(struct tryst_context *ctx)
+{
+    return tryst_request(ctx, "bob", 600, 0);
+}
+
+static struct tryst_request *check_of_nat(struct tryst_context *ctx)
+{
+    return tryst_check_request(ctx, NULL, 600);
+}
+
+static struct tryst_request *check_of_peer(struct tryst_context *ctx)
+{
+    return tryst_check_request(ctx, "bob", 600);
+}
+
+/* Runs one request; returns how many allocations it took. */
+static long run(request_fn request, long fail_at, bool *succeeded)
 {
     static struct scene sc;
     struct memory memory = {.fail_at = fail_at};
@@ -110,34 +130,49 @@ static long run(long fail_at, bool *established)
     for (int i = 0; i < 300 && sc.play.registered < 2; i++)
         step(&sc);
     if (sc.side[0])
-        sc.req = tryst_request(sc.side[0], "bob", 600, 0);
-    /* Every session gets its one final event, whatever fails. */
+        sc.req = request(sc.side[0]);
+    /* Every request gets its one final event, whatever fails. */
     for (int i = 0; i < 3000 && sc.req && !sc.final[0]; i++)
         step(&sc);
     if (sc.req)
         assert_int_equal(sc.final[0], 1);
     assert_true(sc.final[1] <= 1);
-    *established = sc.established;
+    *succeeded = sc.succeeded;
     fake_stop(&sc.play.server);
     assert_int_equal(memory.live, 0);
     return memory.calls;
 }
 
-static void test_each_allocation_fails(void **state)
+static void fail_each(request_fn request)
 {
-    bool established;
-    long most = run(0, &established);
+    bool succeeded;
+    long most = run(request, 0, &succeeded);
 
-    (void)state;
-    assert_true(established);
-    assert_in_range(most, 20, 400);
+    assert_true(succeeded);
+    assert_in_range(most, 10, 400);
     for (long n = 1; n <= most + 2; n++)
-        (void)run(n, &established);
+        (void)run(request, n, &succeeded);
+}
+
+static void test_session(void **state)
+{
+    (void)state;
+    fail_each(session);
+}
+
+static void test_checks(void **state)
+{
+    (void)state;
+    fail_each(check_of_nat);
+    fail_each(check_of_peer);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_each_allocation_fails)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_session),
+        cmocka_unit_test(test_checks),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

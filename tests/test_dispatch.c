@@ -320,6 +320,16 @@ static struct endpoint bound(uint16_t port)
     return e;
 }
 
+static void say_check_of(struct peer_script *p, const char *peer, uint32_t request)
+{
+    struct msg m = {.type = MSG_CONNECT};
+    m.connect_.request = request;
+    snprintf(m.connect_.peer, sizeof(m.connect_.peer), "%s", peer);
+    m.connect_.flags = SESSION_CHECK;
+    m.connect_.budget = 64;
+    say(p, &m);
+}
+
 static void say_connect(struct peer_script *p, const char *peer, uint32_t request,
                         const uint8_t *pinned)
 {
@@ -1215,6 +1225,177 @@ static void test_a_side_that_goes(void **state)
     peer_end(c);
 }
 
+/* ---- what a connection would come to ---- */
+
+static struct nat *loopback_nat(struct daemon *t)
+{
+    struct endpoint e = bound(1);
+    return nat_find(&t->d.table, &e, true);
+}
+
+static void say_check(struct peer_script *p, uint32_t request)
+{
+    struct msg m = {.type = MSG_CHECK};
+    m.check_.request = request;
+    m.check_.budget = 64;
+    say(p, &m);
+}
+
+static void hear_checked(struct peer_script *p, uint32_t request, enum reason reason, struct msg *m)
+{
+    hear(p, MSG_CHECKED, m);
+    assert_int_equal(m->checked_.request, request);
+    assert_string_equal(reason_name(m->checked_.reason), reason_name(reason));
+}
+
+static void test_check_of_a_nat(void **state)
+{
+    struct daemon *t = *state;
+    struct msg m;
+    learn_loopback(t);
+    struct peer_script *p = join(t, "curious", 0);
+    say_check(p, 3);
+    hear_checked(p, 3, REASON_OK, &m);
+    assert_int_equal(m.checked_.rounds, t->conf.rounds);
+    assert_int_equal(m.checked_.nats.count, 1);
+    assert_true(endpoint_is_loopback(&m.checked_.nats.at[0].address));
+    assert_int_equal(m.checked_.nats.at[0].nat.allocation, NAT_PRESERVE);
+    assert_int_equal(m.checked_.prospects.count, 9);
+    for (unsigned i = 0; i < m.checked_.prospects.count; i++)
+        assert_true(m.checked_.prospects.at[i].kind > 0);
+    assert_true(m.checked_.prospects.at[0].chance > 900000);
+    assert_true(key_is_zero(m.checked_.peer));
+    say_check(p, 4); /* one after the other */
+    hear_checked(p, 4, REASON_LIMIT, &m);
+    assert_int_equal(m.checked_.prospects.count, 0);
+    peer_end(p);
+}
+
+static void say_surveyed(struct peer_script *p, const struct msg *survey)
+{
+    struct msg m = {.type = MSG_SURVEYED};
+    m.surveyed_.survey = survey->survey_.survey;
+    m.surveyed_.failed = survey->survey_.steps.count;
+    say(p, &m);
+}
+
+/* Known for long, and good enough for sessions: a check looks again, and at all of it. */
+static void test_check_surveys_anew(void **state)
+{
+    struct daemon *t = *state;
+    struct msg survey, m;
+    learn_loopback(t);
+    loopback_nat(t)->profile.learnt = t->loop.now - 60 * TICK_S;
+    struct peer_script *p = join(t, "", 0), *q = join(t, "", 0);
+    say_check(p, 1);
+    survey_of(p, &survey);
+    assert_true(survey.survey_.steps.count >= 8);
+    say_surveyed(p, &survey);
+    hear_checked(p, 1, REASON_OK, &m);
+    /* Once tried, the same NAT is not surveyed again at once, whoever asks. */
+    say_check(q, 1);
+    do {
+        hear_any(q, &m);
+        assert_int_not_equal(m.type, MSG_SURVEY);
+        if (m.type == MSG_SYNC)
+            answer_sync(q, &m);
+    } while (m.type != MSG_CHECKED);
+    assert_int_equal(t->d.checks.used, 0);
+    peer_end(p);
+    peer_end(q);
+}
+
+static void test_check_that_sees_nothing(void **state)
+{
+    struct daemon *t = *state;
+    struct msg m;
+    loopback_nat(t)->profile.learnt = TICK_NEVER;
+    struct peer_script *p = join(t, "", 0);
+    say_check(p, 1);
+    do {
+        hear_any(p, &m);
+        if (m.type == MSG_SYNC)
+            answer_sync(p, &m);
+        else if (m.type == MSG_SURVEY)
+            say_surveyed(p, &m);
+    } while (m.type != MSG_CHECKED);
+    assert_string_equal(reason_name(m.checked_.reason), "no-observation");
+    assert_int_equal(m.checked_.prospects.count, 0);
+    peer_end(p);
+}
+
+/* Whoever goes takes the question along. */
+static void test_check_by_one_who_goes(void **state)
+{
+    struct daemon *t = *state;
+    struct msg survey;
+    loopback_nat(t)->profile.learnt = TICK_NEVER;
+    struct peer_script *p = join(t, "", 0);
+    say_check(p, 1);
+    const tick until = loop_clock() + PATIENCE_S * TICK_S;
+    while (!t->d.checks.used && loop_clock() < until)
+        turn(t);
+    survey_of(p, &survey);
+    assert_int_equal(t->d.checks.used, 1);
+    peer_end(p);
+    while (t->d.checks.used && loop_clock() < until)
+        turn(t);
+    assert_int_equal(t->d.checks.used, 0);
+}
+
+static void test_check_of_a_peer(void **state)
+{
+    struct daemon *t = *state;
+    struct msg m, yes = {.type = MSG_ACCEPT};
+    learn_loopback(t);
+    struct peer_script *a = join(t, "a", 0), *b = join(t, "b", REGISTER_LISTEN);
+    struct dispatch_stats before = t->d.stats;
+    say_check_of(a, "b", 6);
+    hear(b, MSG_INVITE, &m);
+    assert_int_equal(m.invite_.flags, SESSION_CHECK);
+    memcpy(yes.accept_.session, m.invite_.session, MSG_ID_SIZE);
+    yes.accept_.budget = 64;
+    say(b, &yes);
+    /* No PREPARE, no PUNCH: hear() would complain. */
+    hear_checked(a, 6, REASON_OK, &m);
+    assert_memory_equal(m.checked_.peer, b->key.public, KEY_SIZE);
+    assert_int_equal(m.checked_.prospects.count, 1);
+    assert_int_equal(m.checked_.prospects.at[0].kind, 0);
+    assert_int_equal(m.checked_.prospects.at[0].reason, REASON_OK);
+    assert_true(m.checked_.prospects.at[0].chance > 900000);
+    assert_int_equal(m.checked_.prospects.at[0].nat.allocation, NAT_PRESERVE);
+    expect_outcome(b, 0, REASON_CANCELLED);
+    assert_int_equal(t->d.sessions.used, 0);
+    assert_int_equal(t->d.stats.sessions, before.sessions);
+    assert_int_equal(t->d.stats.sessions_failed, before.sessions_failed);
+    /* Nothing more comes for it: the next answer is to the next question. */
+    say_check_of(a, "nobody", 7);
+    expect_outcome(a, 7, REASON_PEER_UNKNOWN);
+    peer_end(a);
+    peer_end(b);
+}
+
+static void test_check_of_a_peer_that_declines(void **state)
+{
+    struct daemon *t = *state;
+    struct msg m, no = {.type = MSG_REJECT};
+    struct nat_summary nothing = {0};
+    learn_loopback(t);
+    struct peer_script *a = join(t, "a", 0), *b = join(t, "b", REGISTER_LISTEN);
+    uint64_t failed = t->d.stats.sessions_failed;
+    say_check_of(a, "b", 1);
+    hear(b, MSG_INVITE, &m);
+    memcpy(no.reject_.session, m.invite_.session, MSG_ID_SIZE);
+    no.reject_.reason = REASON_DECLINED;
+    say(b, &no);
+    hear(a, MSG_OUTCOME, &m); /* and not CHECKED */
+    assert_int_equal(m.outcome_.reason, REASON_DECLINED);
+    assert_memory_equal(&m.outcome_.remote_nat, &nothing, sizeof(nothing));
+    assert_int_equal(t->d.stats.sessions_failed, failed);
+    peer_end(a);
+    peer_end(b);
+}
+
 /* ---- */
 
 static int setup(void **state)
@@ -1259,6 +1440,12 @@ int main(void)
         WITH_DAEMON(test_random_against_random),
         WITH_DAEMON(test_no_hairpin),
         WITH_DAEMON(test_a_side_that_goes),
+        WITH_DAEMON(test_check_of_a_nat),
+        WITH_DAEMON(test_check_surveys_anew),
+        WITH_DAEMON(test_check_that_sees_nothing),
+        WITH_DAEMON(test_check_by_one_who_goes),
+        WITH_DAEMON(test_check_of_a_peer),
+        WITH_DAEMON(test_check_of_a_peer_that_declines),
     };
     if (sodium_init() < 0)
         return 1;

@@ -104,6 +104,28 @@ static void random_volleys(void *field, size_t size, enum fullness how)
     }
 }
 
+static void random_nats(void *field, size_t size, enum fullness how)
+{
+    struct nats *list = field;
+
+    (void)size;
+    list->count = (uint8_t)amount(how, MSG_NATS_MAX);
+    for (size_t i = 0; i < list->count; i++) {
+        list->at[i].address = random_endpoint(how);
+        rng_fill(&rng, &list->at[i].nat, sizeof(list->at[i].nat));
+    }
+}
+
+static void random_prospects(void *field, size_t size, enum fullness how)
+{
+    struct prospects *list = field;
+
+    (void)size;
+    list->count = (uint8_t)amount(how, MSG_PROSPECTS_MAX);
+    for (size_t i = 0; i < list->count; i++)
+        rng_fill(&rng, &list->at[i], sizeof(list->at[i]));
+}
+
 static size_t wire_bytes(const void *field, size_t size)
 {
     (void)field;
@@ -161,6 +183,26 @@ static size_t wire_volleys(const void *field, size_t size)
     return sum;
 }
 
+static size_t wire_nats(const void *field, size_t size)
+{
+    const struct nats *list = field;
+    size_t sum = 1;
+
+    for (size_t i = 0; i < list->count; i++)
+        sum += wire_endpoint(&list->at[i].address, size) + wire_nat(&list->at[i].nat, size);
+    return sum;
+}
+
+static size_t wire_prospects(const void *field, size_t size)
+{
+    const struct prospects *list = field;
+    size_t sum = 1;
+
+    for (size_t i = 0; i < list->count; i++)
+        sum += 11 + wire_nat(&list->at[i].nat, size);
+    return sum;
+}
+
 struct kind {
     void (*random)(void *field, size_t size, enum fullness how);
     size_t (*wire)(const void *field, size_t size);
@@ -173,6 +215,8 @@ static const struct kind kind_NAT = {random_bytes, wire_nat};
 static const struct kind kind_ENDPOINTS = {random_endpoints, wire_endpoints};
 static const struct kind kind_STEPS = {random_steps, wire_steps};
 static const struct kind kind_VOLLEYS = {random_volleys, wire_volleys};
+static const struct kind kind_NATS = {random_nats, wire_nats};
+static const struct kind kind_PROSPECTS = {random_prospects, wire_prospects};
 #define kind_U8     kind_bytes
 #define kind_REASON kind_bytes
 #define kind_U16    kind_bytes

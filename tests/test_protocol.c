@@ -188,6 +188,21 @@ static void test_nat_words(void **state)
     }
 }
 
+static void test_peer_kinds(void **state)
+{
+    static const char *const kinds[] = {
+#define PEER_KIND(number, NAME, name, words, ...) "\n| " #number " | `" name "` | " words " |\n",
+#include "proto/peer_kind.def"
+#undef PEER_KIND
+    };
+    const char *at = section("### Prospect");
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        if (!strstr(at, kinds[i]))
+            fail_msg("no row:%s", kinds[i]);
+}
+
 static void test_limits(void **state)
 {
     const char *at = section("## Limits");
@@ -206,6 +221,7 @@ static void test_limits(void **state)
     ROW("| TEXT | %d bytes |", MSG_TEXT_SIZE - 1);
     ROW("| ENDPOINTS, STEPS, VOLLEYS | %d, %d, %d elements |", MSG_ENDPOINTS_MAX, MSG_STEPS_MAX,
         MSG_VOLLEYS_MAX);
+    ROW("| NATS, PROSPECTS | %d, %d elements |", MSG_NATS_MAX, MSG_PROSPECTS_MAX);
     ROW("| messages of one direction under one key | %d |", (int)NOISE_REKEY_INTERVAL);
 #undef ROW
     at = section("## Connections");
@@ -494,10 +510,15 @@ static void test_observation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_message_tables), cmocka_unit_test(test_reason_table),
-        cmocka_unit_test(test_nat_words),      cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_examples),       cmocka_unit_test(test_control_handshake),
-        cmocka_unit_test(test_proof),          cmocka_unit_test(test_observation),
+        cmocka_unit_test(test_message_tables),
+        cmocka_unit_test(test_reason_table),
+        cmocka_unit_test(test_nat_words),
+        cmocka_unit_test(test_peer_kinds),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_examples),
+        cmocka_unit_test(test_control_handshake),
+        cmocka_unit_test(test_proof),
+        cmocka_unit_test(test_observation),
     };
 
     if (sodium_init() < 0)
