@@ -45,6 +45,8 @@ static void consider_no_port(struct plan *best, const struct plan_view v[2], uns
     int i;
 
     consider(best, plan_strategy_sweeps(v, round));
+    if (v[0].kind == PLAN_KIND_COUNTER && v[1].kind == PLAN_KIND_COUNTER)
+        consider(best, plan_strategy_two_sweeps(v, round));
     for (i = 0; i < 2; i++)
         if (v[i].lenient && v[i].kind == PLAN_KIND_RANGE)
             consider(best, plan_strategy_search(v, i, round));

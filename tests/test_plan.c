@@ -210,6 +210,9 @@ static void play(const struct plan *plan, int i, const struct prediction *p, con
             struct syn s = volley_syn(&plan->side[i].volleys[k], n);
             uint16_t *port = &of_socket[s.socket];
 
+            /* Now and then the next port is somebody else's. */
+            if (p->delta != 0 && nat_model_unit(rng) < PREDICT_TAKEN)
+                made++;
             if (!mark(&sockets, s.socket) || !one_each)
                 *port = wrong ? wrong_port(rng) : next_port(p, ++made, foreign, &ports, rng);
             w->at[w->count++] = (struct sent){*port, s.remote.port};
@@ -347,9 +350,9 @@ static void test_table(void **state)
         {"lenient port x random", port, any, NAT_ADF, false, 1, 1, 2, REASON_OK},
         {"lenient port x counter", port, busy, NAT_EIF, false, 1, 1, 2, REASON_OK},
         {"counter x counter, quiet", quiet, quiet, strict, false, 0.999, 1, 8, REASON_OK},
-        {"counter x counter, some traffic", some, hardly, strict, false, 0.99, 1, 16, REASON_OK},
-        {"counter x counter, busy", busy, busy, strict, false, 0.98, 1, 50, REASON_OK},
-        {"counter x counter, heavy", heavy, heavy, strict, true, 0.98, 1, 400, REASON_OK},
+        {"counter x counter, some traffic", some, hardly, strict, false, 0.99, 1, 32, REASON_OK},
+        {"counter x counter, busy", busy, busy, strict, false, 0.97, 1, 50, REASON_OK},
+        {"counter x counter, heavy", heavy, heavy, strict, true, 0.97, 1, 512, REASON_OK},
         {"counter x block of 512", quiet, block, strict, true, 0.45, 0.5, 256, REASON_OK},
         {"counter x random", quiet, any, strict, true, 0, 0.01, 0, REASON_UNPREDICTABLE},
         {"lenient counter x random", quiet, any, NAT_EIF, false, 0.999, 1, 64, REASON_OK},
@@ -360,7 +363,7 @@ static void test_table(void **state)
         {"lenient random x counter", any, quiet, NAT_EIF, true, 0.97, 1, 512, REASON_OK},
         {"lenient block x counter", block, quiet, NAT_ADF, false, 0.99, 1, 64, REASON_OK},
         {"shared counter x port", shared(quiet), port, strict, false, 0.999, 1, 8, REASON_OK},
-        {"shared counter x busy counter", shared(some), busy, strict, false, 0.98, 1, 64,
+        {"shared counter x busy counter", shared(some), busy, strict, false, 0.97, 1, 64,
          REASON_OK},
         {"shared counter x random", shared(quiet), any, strict, true, 0.97, 1, 512, REASON_OK},
         {"shared random x port", shared(any), port, strict, true, 0.97, 1, 512, REASON_OK},
