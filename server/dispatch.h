@@ -169,7 +169,7 @@ void dispatch_run_end(struct dispatch *d, struct run *run);
 struct survey_servers dispatch_servers(struct dispatch *d, struct channel *c, unsigned family);
 void dispatch_nat_put(struct dispatch *d, struct nat *n);
 /* Tells peers apart where a key would be too long. */
-uint64_t dispatch_peer_number(const struct dispatch *d, struct ref peer);
+uint64_t dispatch_peer_number(struct ref peer);
 /* The block that the peer behind a channel has on its NAT of one family; NULL: not known. */
 const struct port_block *dispatch_block(const struct dispatch *d, const struct channel *c,
                                         unsigned family);

@@ -22,7 +22,7 @@ static struct prediction predict_side(struct dispatch *d, struct session *s, uns
         .public_address = c->observed[family],
         .local = s->machine.round == 1 ? s->local[side][family] : endpoint_none(),
         .anchors = anchors,
-        .peer = dispatch_peer_number(d, c->peer),
+        .peer = dispatch_peer_number(c->peer),
         .socket = survey_round_socket(s->machine.round),
         .at = at,
     };
@@ -310,8 +310,8 @@ void dispatch_learn(struct dispatch *d, struct session *s, bool met)
             if (!n || s->prediction[side][family].shape == SHAPE_NONE || (met && !won))
                 continue;
             struct outcome outcome = {
-                .peer = dispatch_peer_number(d, s->peer[side]),
-                .other = dispatch_peer_number(d, s->peer[!side]),
+                .peer = dispatch_peer_number(s->peer[side]),
+                .other = dispatch_peer_number(s->peer[!side]),
                 .met = met,
                 .port = won ? where->port : 0,
                 .chance = s->row->chance,

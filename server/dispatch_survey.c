@@ -110,13 +110,10 @@ static void log_profile(const struct nat *n)
              nat_describe(&n->profile.nat, words, sizeof(words)));
 }
 
-uint64_t dispatch_peer_number(const struct dispatch *d, struct ref peer)
+/* Of our own choosing: a key could be made to look like another peer's. */
+uint64_t dispatch_peer_number(struct ref peer)
 {
-    const struct peer *p = slab_get(&d->table.peers, peer);
-    uint64_t number = 0;
-    if (p)
-        memcpy(&number, p->key, sizeof(number));
-    return number;
+    return (uint64_t)peer.index << 32 | peer.generation;
 }
 
 const struct port_block *dispatch_block(const struct dispatch *d, const struct channel *c,
@@ -260,7 +257,7 @@ static void plan_family(struct dispatch *d, struct channel *c, unsigned family, 
         survey_plan(NULL, &servers, d->loop->now, &d->rng, steps);
         return;
     }
-    struct profile view = profile_view(&n->profile, dispatch_peer_number(d, c->peer), d->loop->now);
+    struct profile view = profile_view(&n->profile, dispatch_peer_number(c->peer), d->loop->now);
     unsigned before = steps->count;
     survey_plan(&view, &servers, d->loop->now, &d->rng, steps);
     /* All that is missing may be where this subscriber's block lies. */
@@ -382,7 +379,7 @@ void dispatch_observe(struct dispatch *d, struct net_conn *conn, const struct ms
     run->seen |= UINT64_C(1) << m->observe_.step;
     d->stats.observations++;
     if (plausible(d, c, &conn->remote))
-        record(run, conn, &m->observe_, dispatch_peer_number(d, c->peer));
+        record(run, conn, &m->observe_, dispatch_peer_number(c->peer));
     if (run->seen == (run->steps.count == 64 ? UINT64_MAX : (UINT64_C(1) << run->steps.count) - 1))
         run_complete(d, run);
 }
@@ -401,7 +398,7 @@ static void anchor_family(struct dispatch *d, struct session *s, unsigned side, 
     /* The first round's punch sockets were named with the request; later ones are not known yet. */
     const struct endpoint none = endpoint_none();
     const struct endpoint *local = s->machine.round == 1 ? &s->local[side][family] : &none;
-    struct profile view = profile_view(&n->profile, dispatch_peer_number(d, c->peer), d->loop->now);
+    struct profile view = profile_view(&n->profile, dispatch_peer_number(c->peer), d->loop->now);
     unsigned count = predict_anchors_needed(&view, local, &c->observed[family]);
     struct survey_servers servers = dispatch_servers(d, c, family);
     if (count)

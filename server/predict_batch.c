@@ -307,9 +307,10 @@ static bool classify_counter(const struct batch *b, const struct batch_known *kn
     struct counter_fit fit = {0};
     int32_t delta = predict_counter_find(b->hops, b->hop_count, &fit);
 
-    /* Too few hops to find a delta can still agree with the one that is known. */
-    if (delta == 0 && known->allocation == NAT_COUNTER && v->known_facts > 0 &&
-        v->known_agree == v->known_facts) {
+    /* Too few hops to find a delta can still agree with the one that is known; ports at random
+     * would do so in hardly any of them. */
+    if (delta == 0 && known->allocation == NAT_COUNTER && v->known_agree > 0 &&
+        v->known_agree * 2 >= v->known_facts) {
         fit = predict_counter_fit(b->hops, b->hop_count, known->delta);
         delta = known->delta;
         v->tracks = known->tracks;

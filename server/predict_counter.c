@@ -7,6 +7,8 @@
 
 /* So many foreign allocations inside one burst step are no longer a counter under traffic. */
 #define BURST_MULTIPLE_MAX 16
+/* Nobody has been seen to take more ports a second: a longer jump leads to another counter. */
+#define RATE_MAX 15000.0
 /* So many are taken in a pause at most, where the longer way round is the one to believe. */
 #define PAUSE_MULTIPLE_MAX 2000
 /* The usual burst step of a counter holds few of them even under a carrier's load. */
@@ -63,8 +65,8 @@ int32_t predict_counter_multiple(const struct counter_hop *hop, int32_t delta)
     if (by % delta != 0)
         return 0;
     n = by / delta;
-    if (n < 1 || (hop->burst && n > BURST_MULTIPLE_MAX) ||
-        (by != hop->by && n > PAUSE_MULTIPLE_MAX))
+    if (n < 1 || n > BURST_MULTIPLE_MAX + RATE_MAX * hop->seconds ||
+        (hop->burst && n > BURST_MULTIPLE_MAX) || (by != hop->by && n > PAUSE_MULTIPLE_MAX))
         return 0;
     return n;
 }

@@ -22,6 +22,8 @@
 #define STRANGER_SHARE  0.6
 /* Another peer's evidence for the same class counts up to so many mappings. */
 #define OTHERS_PIECES_MAX 10.0
+/* ... and what went against it up to this: it may have failed on purpose. */
+#define OTHERS_AGAINST_MAX 1.0
 /* How many NATs that look like EIM from one address are not (literature: 2%). */
 #define ONE_ADDRESS_DOUBT 0.02
 /* A hypothesis turned to after a miss is dropped when this has passed without another round. */
@@ -181,7 +183,7 @@ static void evidence_for(const struct profile *p, const struct voice *v, tick no
             continue;
         scale = fmin(1, OTHERS_PIECES_MAX / pieces) * weight_of(o, now);
         *agree += voice_pieces(o->agree) * scale;
-        *against += voice_pieces(o->against) * scale;
+        *against += fmin(voice_pieces(o->against) * scale, OTHERS_AGAINST_MAX);
     }
 }
 

@@ -26,7 +26,7 @@ struct observation {
     struct endpoint observed; /* the peer's public endpoint */
     struct endpoint local;    /* what the peer says its own endpoint is */
     struct endpoint server;   /* where it arrived */
-    uint64_t peer;            /* tells peers apart (a hash of the key) */
+    uint64_t peer;            /* tells peers apart; not of their own choosing */
     uint16_t socket;          /* the peer's socket number; comparable within one batch only */
     uint8_t step;             /* the order in which the batch's connections were opened */
     bool burst;               /* left back to back with the step before it */
@@ -129,8 +129,9 @@ struct outcome {
 
 /*
  * A round that met is evidence for the profile, a miss against it, in proportion to the chance;
- * several in a row make it stale, for this peer. One other peer, let it fail rounds as it will,
- * takes no more than one full miss's worth from anybody's confidence.
+ * several in a row make it stale, for this peer. Missing the same other peer again counts an
+ * eighth, and all of one peer's misses together no more than one mapping gone astray for the
+ * others: nobody can talk a profile down by letting rounds fail.
  */
 void profile_learn_outcome(struct profile *p, const struct outcome *outcome, tick now);
 

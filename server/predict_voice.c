@@ -31,7 +31,8 @@
 
 uint32_t voice_hash(uint64_t peer)
 {
-    uint32_t hash = (uint32_t)(peer ^ peer >> 32);
+    /* Fibonacci hashing (Knuth 6.4): numbers in a row end up far apart. */
+    uint32_t hash = (uint32_t)(peer * UINT64_C(0x9e3779b97f4a7c15) >> 32);
 
     return hash > VOICE_PAST ? hash : hash + VOICE_PAST + 1;
 }
@@ -158,7 +159,7 @@ uint16_t voice_block_size(unsigned span, unsigned seen)
     /* The unbiased estimate for a uniform distribution; a power of two where one is as likely. */
     size = (span + 1.0) * (seen + 1.0) / (seen - 1.0);
     power = exp2(round(log2(size)));
-    if (power > span && fabs(power - size) <= size / seen)
+    if (power > span && fabs(power - size) <= 2 * size / seen)
         size = power;
     return (uint16_t)fmin(size, UINT16_MAX);
 }

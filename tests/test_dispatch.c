@@ -528,6 +528,28 @@ static void test_observations_are_authenticated(void **state)
     peer_end(p);
 }
 
+/* Blocks are each subscriber's own: that the NAT gives blocks does not tell where this one lies. */
+static void test_a_block_is_asked_for(void **state)
+{
+    struct daemon *t = *state;
+    struct peer_script *p = peer_new();
+    struct msg survey;
+    struct nat *n =
+        nat_find(&t->d.table, &(struct endpoint){.family = 4, .address = {127, 0, 0, 1}}, true);
+    n->profile.nat = (struct nat_summary){.mapping = NAT_APDM,
+                                          .allocation = NAT_BLOCK,
+                                          .confidence = 98,
+                                          .block_low = 20480,
+                                          .block_high = 20991};
+    n->profile.learnt = t->loop.now;
+    assert_true(profile_fresh(&n->profile, t->loop.now));
+    open_channel(t, p);
+    say_register(p, "", "", 0);
+    survey_of(p, &survey);
+    assert_int_equal(survey.survey_.steps.count, PORT_BLOCK_LOOKS);
+    peer_end(p);
+}
+
 /* ---- sessions ---- */
 
 static void test_requests_that_come_to_nothing(void **state)
@@ -726,6 +748,7 @@ int main(void)
         WITH_DAEMON(test_forged_frames),
         WITH_DAEMON(test_closings_add_up),
         WITH_DAEMON(test_observations_are_authenticated),
+        WITH_DAEMON(test_a_block_is_asked_for),
         WITH_DAEMON(test_requests_that_come_to_nothing),
         WITH_DAEMON(test_declined),
         WITH_DAEMON(test_session_to_the_end),
