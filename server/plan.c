@@ -9,6 +9,8 @@
 #define CHANCE_MIN 0.01
 /* Chances that differ by less are alike: then the plan with fewer SYNs is better. */
 #define CHANCE_ALIKE 0.002
+/* That one of the two does not, in fact, though it seemed so. */
+#define CHANCE_BOTH_DROP 0.05
 /* SYNs that are sent again when refused; a larger window is meant to miss with most of them. */
 #define RETRY_SYNS_MAX 8
 
@@ -45,6 +47,8 @@ static void consider_no_port(struct plan *best, const struct plan_view v[2], uns
     int i;
 
     consider(best, plan_strategy_sweeps(v, round));
+    if (v[0].kind == PLAN_KIND_COUNTER && v[1].kind == PLAN_KIND_COUNTER)
+        consider(best, plan_strategy_two_sweeps(v, round));
     for (i = 0; i < 2; i++)
         if (v[i].lenient && v[i].kind == PLAN_KIND_RANGE)
             consider(best, plan_strategy_search(v, i, round));
@@ -92,7 +96,7 @@ static struct plan_view guessed(struct plan_view v)
 
     v.kind = PLAN_KIND_PORT;
     v.p.port = plan_strategy_counter_port(&v.p, 1 + f);
-    v.p.confidence *= prediction_foreign_weight(&v.p, (unsigned)f);
+    v.p.confidence *= prediction_foreign_weight(&v.p, (unsigned)f) * (1 - PREDICT_TAKEN);
     return v;
 }
 
@@ -118,9 +122,23 @@ static bool answers(const struct plan_side *s)
 }
 
 /*
- * The schedule starts the peer behind the only NAT that answers first. Its last SYN leaves later
- * than its first by the length of its volleys, and the other side's SYNs must not come before that:
- * else they are refused, and the refusal closes the hole that they made.
+ * Whether the schedule starts this side first: where only its own NAT answers, or only the other's
+ * drops a SYN that comes while one of its own is under way. Where one speaks against the other they
+ * start together, and the SYNs cross.
+ */
+static bool goes_first(const struct plan_side *own, const struct plan_side *other)
+{
+    bool answering = answers(own) && !answers(other), answered = answers(other) && !answers(own);
+    bool dropped = other->no_simultaneous_open && !own->no_simultaneous_open;
+    bool dropping = own->no_simultaneous_open && !other->no_simultaneous_open;
+
+    return (answering && !dropping) || (dropped && !answered);
+}
+
+/*
+ * The first side's last SYN leaves later than its first by the length of its volleys, and the other
+ * side's SYNs must not come before that: else they are refused, and the refusal closes the hole
+ * that they made, or they find a SYN under way and are dropped.
  */
 static void order_start(struct plan *plan, const struct plan_side side[2])
 {
@@ -129,11 +147,19 @@ static void order_start(struct plan *plan, const struct plan_side side[2])
     for (i = 0; i < 2; i++) {
         int32_t duration = plan_strategy_duration(plan, i);
 
-        if (!answers(&side[i]) || answers(&side[!i]))
+        if (!goes_first(&side[i], &side[!i]))
             continue;
         for (k = 0; k < plan->side[!i].volley_count; k++)
             plan->side[!i].volleys[k].offset_us += duration;
     }
+}
+
+/* Two NATs that each drop the other's SYN for their own: only a lenient filter helps. */
+static double both_drop(const struct plan_view v[2])
+{
+    bool both = v[0].side->no_simultaneous_open && v[1].side->no_simultaneous_open;
+
+    return both && !v[0].lenient && !v[1].lenient ? CHANCE_BOTH_DROP : 1;
 }
 
 static enum reason reason_of(const struct plan *plan, const struct plan_view v[2])
@@ -166,6 +192,7 @@ struct plan plan_make(const struct plan_side side[2], unsigned round)
     v[1] = view_of(side, 1);
     consider_all(&best, v, round);
     consider_guesses(&best, v, round);
+    best.chance *= both_drop(v);
     best.reason = reason_of(&best, v);
     if (best.reason != REASON_OK)
         return no_plan(best.reason, best.chance);

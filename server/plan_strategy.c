@@ -28,7 +28,7 @@ static unsigned least(unsigned a, unsigned b)
  */
 static uint32_t spacing_of(unsigned count)
 {
-    return count <= PLAN_SYNS ? 10 : 50;
+    return count <= PLAN_SYNS ? 10 : 20;
 }
 
 static int32_t end_of(const struct volley *v)
@@ -70,6 +70,22 @@ static void sweep(struct plan *plan, int i, const struct plan_view v[2], unsigne
                    .remote = endpoint_with_port(v[!i].p.address, port),
                    .count = (uint16_t)count,
                });
+}
+
+/* As many fresh sockets of side i again, to another port. */
+static void sweep_more(struct plan *plan, int i, const struct plan_view v[2], unsigned count,
+                       uint16_t port)
+{
+    unsigned used = plan->side[i].sockets;
+
+    add_volley(plan, i,
+               (struct volley){
+                   .socket = (uint16_t)(v[i].side->socket + used),
+                   .socket_step = 1,
+                   .remote = endpoint_with_port(v[!i].p.address, port),
+                   .count = (uint16_t)count,
+               });
+    plan->side[i].sockets = (uint16_t)(used + count);
 }
 
 /* One socket of side i, to `count` ports of the other side that are `step` apart. */
@@ -310,8 +326,20 @@ struct plan plan_strategy_birthday(const struct plan_view v[2], int i, unsigned 
 struct mark {
     unsigned sockets;
     uint16_t port;
-    double chance;
+    double chance; /* but for what others take meanwhile: ... */
+    double stolen;
 };
+
+/*
+ * That the very port in the run is somebody else's: held before, or taken between two of the run's
+ * SYNs.
+ */
+static double stolen(const struct plan_view *v, unsigned sockets)
+{
+    double between = v->p.foreign_rate * spacing_of(sockets) * 1e-6;
+
+    return 1 - (1 - PREDICT_TAKEN) / (1 + between);
+}
 
 static struct mark mark_counter(const struct plan_view *v, unsigned round)
 {
@@ -328,12 +356,13 @@ static struct mark mark_counter(const struct plan_view *v, unsigned round)
     m.sockets = (unsigned)sockets;
     m.port = plan_strategy_counter_port(&v->p, low + sockets);
     m.chance = v->p.confidence * chance_between(&v->p, low, low + sockets - 1);
+    m.stolen = stolen(v, m.sockets);
     return m;
 }
 
 static struct mark mark_range(const struct plan_view *v, unsigned round)
 {
-    struct mark m;
+    struct mark m = {.stolen = 0};
 
     m.sockets = block_allowance(v, least(v->draws, v->range));
     m.port = range_port(v, round);
@@ -344,6 +373,12 @@ static struct mark mark_range(const struct plan_view *v, unsigned round)
 static struct mark mark_of(const struct plan_view *v, unsigned round)
 {
     return v->kind == PLAN_KIND_COUNTER ? mark_counter(v, round) : mark_range(v, round);
+}
+
+static double meet_marks(const struct plan_view v[2], const struct mark m[2])
+{
+    return chance_meet(m[0].chance * (1 - m[0].stolen), v[0].lenient,
+                       m[1].chance * (1 - m[1].stolen), v[1].lenient);
 }
 
 /*
@@ -361,7 +396,36 @@ struct plan plan_strategy_sweeps(const struct plan_view v[2], unsigned round)
         return plan;
     for (i = 0; i < 2; i++)
         sweep(&plan, i, v, m[i].sockets, m[!i].port);
-    plan.chance = chance_meet(m[0].chance, v[0].lenient, m[1].chance, v[1].lenient);
+    plan.chance = meet_marks(v, m);
+    return plan;
+}
+
+/*
+ * The same twice over, between counters: the second sweep goes to where the other side's second one
+ * will be, and meets on the same condition, but at other ports. It makes up for a stolen one.
+ */
+struct plan plan_strategy_two_sweeps(const struct plan_view v[2], unsigned round)
+{
+    struct mark m[2] = {mark_of(&v[0], round), mark_of(&v[1], round)};
+    struct plan plan = {0};
+    double stolen_once;
+    int i;
+
+    for (i = 0; i < 2; i++)
+        if (2 * m[i].sockets > v[i].budget)
+            return plan;
+    for (i = 0; i < 2; i++) {
+        const struct prediction *p = &v[!i].p;
+        uint16_t second =
+            counter_step(m[!i].port, p->delta, (int32_t)m[!i].sockets, p->low, p->high);
+
+        sweep(&plan, i, v, m[i].sockets, m[!i].port);
+        sweep_more(&plan, i, v, m[i].sockets, second);
+    }
+    stolen_once = 1 - (1 - m[0].stolen) * (1 - m[1].stolen);
+    for (i = 0; i < 2; i++)
+        m[i].stolen = 0;
+    plan.chance = meet_marks(v, m) * (1 - stolen_once * stolen_once);
     return plan;
 }
 

@@ -42,6 +42,8 @@ struct plan plan_strategy_window(const struct plan_view v[2], int i, unsigned ro
 struct plan plan_strategy_birthday(const struct plan_view v[2], int i, unsigned round);
 /* Neither has one port: the fixed-target sweep. */
 struct plan plan_strategy_sweeps(const struct plan_view v[2], unsigned round);
+/* Both count: the same with a second port, for where the first one was stolen. */
+struct plan plan_strategy_two_sweeps(const struct plan_view v[2], unsigned round);
 /* Neither has one port, but side i, which draws from a range, lets in whoever finds one of its
  * ports. */
 struct plan plan_strategy_search(const struct plan_view v[2], int i, unsigned round);

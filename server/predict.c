@@ -6,7 +6,7 @@
 /* A drift of which nothing was seen yet is this uncertain (Jeffreys' prior, and a moment's watch).
  */
 #define DRIFT_PRIOR         0.5
-#define DRIFT_PRIOR_SECONDS 0.005
+#define DRIFT_PRIOR_SECONDS 0.001
 /* Where more foreign allocations are expected than this, the counter is no better than random. */
 #define FOREIGN_MAX 6000.0
 /* An endpoint-independent mapping that was itself observed hardly depends on the rest. */
@@ -15,8 +15,6 @@
 #define SECOND_HAND 0.8
 /* No NAT scatters one subscriber's connections over more addresses. */
 #define ADDRESSES_MAX 64
-/* A port that is to be preserved belongs to somebody else already (literature: 1%). */
-#define PORT_TAKEN 0.01
 /* Below this confidence an anchor's round trip is cheaper than a wrong port. */
 #define ANCHOR_WORTH 90
 
@@ -98,7 +96,7 @@ static void shape_fixed(struct prediction *out, uint16_t port)
 static void shape_expected(struct prediction *out, uint16_t port)
 {
     shape_fixed(out, port);
-    out->confidence *= 1 - PORT_TAKEN;
+    out->confidence *= 1 - PREDICT_TAKEN;
 }
 
 static void shape_range(struct prediction *out, enum nat_shape shape, uint16_t low, uint16_t high)
@@ -122,7 +120,8 @@ static void expect_foreign(struct prediction *out, const struct profile *p, tick
     double seconds = at > since ? tick_seconds(at - since) : 0;
 
     out->foreign_shape = p->drift_sum + DRIFT_PRIOR;
-    out->foreign = out->foreign_shape / (p->drift_seconds + DRIFT_PRIOR_SECONDS) * seconds;
+    out->foreign_rate = out->foreign_shape / (p->drift_seconds + DRIFT_PRIOR_SECONDS);
+    out->foreign = out->foreign_rate * seconds;
 }
 
 static void shape_counter(struct prediction *out, const struct predict_input *in)
@@ -211,20 +210,26 @@ static void shape_unknown(struct prediction *out, const struct predict_input *in
     }
 }
 
+/* Pools are prefixes more often than not, that is 2^n addresses; and small ones. */
+static double pool_prior(unsigned n)
+{
+    return ((n & (n - 1)) == 0 ? 10.0 : 1.0) / n;
+}
+
 /*
  * How many addresses there are of which `seen` were found in `draws`: the inverse of what 1/n is
- * on average, given that, and that no small number is likelier than another (prior 1/n).
+ * on average, given that.
  */
 static double count_addresses(unsigned seen, unsigned draws)
 {
-    double weight = 1, sum = 0, shares = 0;
+    double likelihood = 1, sum = 0, shares = 0;
     unsigned n;
 
     for (n = seen; n <= ADDRESSES_MAX; n++) {
         /* P(seen | n) goes with n! / (n - seen)! / n^draws. */
-        sum += weight / n;
-        shares += weight / n / n;
-        weight *= (n + 1.0) / (n + 1.0 - seen) * pow(n / (n + 1.0), draws);
+        sum += likelihood * pool_prior(n);
+        shares += likelihood * pool_prior(n) / n;
+        likelihood *= (n + 1.0) / (n + 1.0 - seen) * pow(n / (n + 1.0), draws);
     }
     return shares > 0 ? sum / shares : seen;
 }

@@ -50,6 +50,7 @@ struct prediction {
     int32_t delta;
     double foreign;
     double foreign_shape;
+    double foreign_rate; /* the same, per second */
     uint16_t low, high;
     uint16_t sure_low, sure_high;
     double addresses; /* that new mappings are scattered over, `address` one of them; 0: just it */
@@ -63,6 +64,12 @@ double prediction_weight(const struct prediction *p, unsigned k, uint16_t port);
 
 /* The probability that F is f. */
 double prediction_foreign_weight(const struct prediction *p, unsigned f);
+
+/*
+ * A port that is next, or to be preserved, belongs to somebody else already (literature: 1%; in
+ * part the survey has seen that, and the confidence is the lower for it).
+ */
+#define PREDICT_TAKEN 0.007
 
 /*
  * port + delta * steps, wrapped in low .. high: the arithmetic of counters (also the NAT models' in

@@ -91,8 +91,8 @@ static void find_hops(struct batch *b)
 }
 
 /*
- * Steps are opened in order, so no mapping is younger than the next one, though one whose first SYN
- * got lost arrives a second late.
+ * Steps are opened in order: no mapping is younger than the next one, and none of a burst much
+ * younger than the one before, though one whose first SYN got lost arrives a second late.
  */
 static void undo_losses(struct batch *b)
 {
@@ -101,6 +101,9 @@ static void undo_losses(struct batch *b)
     for (i = b->count; i > 1; i--)
         if (b->at[i - 2].at > b->at[i - 1].at + LATE)
             b->at[i - 2].at = b->at[i - 1].at;
+    for (i = 1; i < b->count; i++)
+        if (b->at[i].burst && b->at[i].at > b->at[i - 1].at + LATE)
+            b->at[i].at = b->at[i - 1].at;
 }
 
 static void load(struct batch *b, const struct observation *obs, size_t count)

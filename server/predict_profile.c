@@ -599,12 +599,20 @@ static uint8_t other_hash(uint64_t other)
     return (uint8_t)(1 + voice_hash(other) % UINT8_MAX);
 }
 
+/* That it was the profile's fault, and not chance, that a round missed (Bayes). */
+static double blame(const struct profile *p, double chance)
+{
+    double doubt = 1 - profile_trust(p), miss = 1 - fmin(fmax(chance, 0), 1);
+
+    return miss > doubt ? doubt / miss : 1;
+}
+
 static void learn_missed(struct profile *p, struct voice *own, const struct outcome *o, tick now)
 {
     uint8_t other = other_hash(o->other);
-    double share = fmin(fmax(o->chance, 0), 1);
+    double share = blame(p, o->chance);
 
-    if (share < MISS_CHANCE_MIN)
+    if (o->chance < MISS_CHANCE_MIN)
         return;
     p->misses++;
     p->missed_at = (uint32_t)(now / TICK_S);

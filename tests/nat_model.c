@@ -185,6 +185,14 @@ static bool collides(const struct nat_model *m)
     return m->collisions > 0 && nat_model_unit(m->rng) < m->collisions;
 }
 
+/* Whether somebody else holds the port that is to be preserved, now and when asked again. */
+static bool held_by_others(const struct nat_model *m, uint16_t port)
+{
+    uint32_t mixed = (port + m->last * 65539u) * 2654435761u;
+
+    return (mixed >> 8) / 16777216.0 < m->collisions;
+}
+
 static uint16_t count_on(struct nat_model *m)
 {
     do
@@ -197,9 +205,9 @@ static uint16_t pick(struct nat_model *m, uint16_t local, struct nat_place remot
 {
     switch (m->allocation) {
     case NAT_PRESERVE:
-        return collides(m) || occupied(m, local, remote) ? draw(m) : local;
+        return held_by_others(m, local) || occupied(m, local, remote) ? draw(m) : local;
     case NAT_OFFSET:
-        return collides(m) ? draw(m) : (uint16_t)(local + m->delta);
+        return held_by_others(m, local) ? draw(m) : (uint16_t)(local + m->delta);
     case NAT_COUNTER:
         return count_on(m);
     default:

@@ -210,6 +210,9 @@ static void play(const struct plan *plan, int i, const struct prediction *p, con
             struct syn s = volley_syn(&plan->side[i].volleys[k], n);
             uint16_t *port = &of_socket[s.socket];
 
+            /* Now and then the next port is somebody else's. */
+            if (p->delta != 0 && nat_model_unit(rng) < PREDICT_TAKEN)
+                made++;
             if (!mark(&sockets, s.socket) || !one_each)
                 *port = wrong ? wrong_port(rng) : next_port(p, ++made, foreign, &ports, rng);
             w->at[w->count++] = (struct sent){*port, s.remote.port};
@@ -347,12 +350,12 @@ static void test_table(void **state)
         {"lenient port x random", port, any, NAT_ADF, false, 1, 1, 2, REASON_OK},
         {"lenient port x counter", port, busy, NAT_EIF, false, 1, 1, 2, REASON_OK},
         {"counter x counter, quiet", quiet, quiet, strict, false, 0.999, 1, 8, REASON_OK},
-        {"counter x counter, some traffic", some, hardly, strict, false, 0.99, 1, 16, REASON_OK},
-        {"counter x counter, busy", busy, busy, strict, false, 0.98, 1, 50, REASON_OK},
-        {"counter x counter, heavy", heavy, heavy, strict, true, 0.98, 1, 400, REASON_OK},
+        {"counter x counter, some traffic", some, hardly, strict, false, 0.99, 1, 32, REASON_OK},
+        {"counter x counter, busy", busy, busy, strict, false, 0.97, 1, 50, REASON_OK},
+        {"counter x counter, heavy", heavy, heavy, strict, true, 0.97, 1, 512, REASON_OK},
         {"counter x block of 512", quiet, block, strict, true, 0.45, 0.5, 256, REASON_OK},
         {"counter x random", quiet, any, strict, true, 0, 0.01, 0, REASON_UNPREDICTABLE},
-        {"lenient counter x random", quiet, any, NAT_EIF, false, 0.999, 1, 64, REASON_OK},
+        {"lenient counter x random", quiet, any, NAT_EIF, false, 0.99, 1, 64, REASON_OK},
         {"block x block", block, block, strict, true, 0.2, 0.25, 256, REASON_OK},
         {"block x random", block, any, strict, true, 0, 0.01, 0, REASON_BOTH_RANDOM},
         {"random x random", any, any, strict, true, 0, 0.01, 0, REASON_BOTH_RANDOM},
@@ -360,7 +363,7 @@ static void test_table(void **state)
         {"lenient random x counter", any, quiet, NAT_EIF, true, 0.97, 1, 512, REASON_OK},
         {"lenient block x counter", block, quiet, NAT_ADF, false, 0.99, 1, 64, REASON_OK},
         {"shared counter x port", shared(quiet), port, strict, false, 0.999, 1, 8, REASON_OK},
-        {"shared counter x busy counter", shared(some), busy, strict, false, 0.98, 1, 64,
+        {"shared counter x busy counter", shared(some), busy, strict, false, 0.97, 1, 64,
          REASON_OK},
         {"shared counter x random", shared(quiet), any, strict, true, 0.97, 1, 512, REASON_OK},
         {"shared random x port", shared(any), port, strict, true, 0.97, 1, 512, REASON_OK},
@@ -448,6 +451,32 @@ static void test_order_of_start(void **state)
     side[1] = side_of(1, fixed(8000));
     plan = plan_make(side, 1);
     assert_true(plan.side[0].retry && plan.side[1].retry);
+}
+
+/* Who drops a SYN that answers its own must find the other side's hole instead. */
+static void test_no_simultaneous_open(void **state)
+{
+    struct plan_side side[2] = {side_of(0, fixed(7000)), side_of(1, counter(5000, 1, 20, 40))};
+    struct plan plan;
+    double chance;
+
+    (void)state;
+    side[0].no_simultaneous_open = true;
+    plan = plan_make(side, 1);
+    chance = plan.chance;
+    assert_int_equal(first_syn(&plan, 1), 0);
+    assert_true(first_syn(&plan, 0) >= last_syn(&plan, 1));
+    side[0].refusal = NAT_RST; /* it should start both first and second */
+    plan = plan_make(side, 1);
+    assert_int_equal(first_syn(&plan, 0), 0);
+    assert_int_equal(first_syn(&plan, 1), 0);
+    side[1].refusal = NAT_RST;
+    plan = plan_make(side, 1);
+    assert_true(first_syn(&plan, 0) >= last_syn(&plan, 1));
+    side[1].no_simultaneous_open = true;
+    assert_true(plan_make(side, 1).chance < chance / 10);
+    side[0].filtering = NAT_EIF;
+    assert_true(plan_make(side, 1).chance >= chance);
 }
 
 /* ---- blocks are never used up ---- */
@@ -550,6 +579,74 @@ static void test_any_pair(void **state)
                      nat_shape_name(side[1].prediction.shape), plan.chance, seen);
     }
     print_message("%u plans played\n", planned);
+}
+
+static void any_sides(const struct rng *rng, struct plan_side side[2])
+{
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        side[i] = side_of(i, any_prediction(rng));
+        side[i].prediction.addresses = rng_below(rng, 4);
+        side[i].filtering = (enum nat_filtering)rng_below(rng, 4);
+        side[i].refusal = (enum nat_refusal)rng_below(rng, 4);
+        side[i].budget = (uint16_t)(1 + rng_below(rng, 600));
+        side[i].held = (uint16_t)rng_below(rng, 100);
+        side[i].birthday = rng_below(rng, 2);
+        side[i].no_simultaneous_open = rng_below(rng, 4) == 0;
+    }
+}
+
+/* Who asks whom makes no difference. */
+static void test_symmetry(void **state)
+{
+    unsigned seed, round;
+
+    (void)state;
+    for (seed = 1; seed <= 2000; seed++) {
+        struct rng_seeded seeded;
+        struct rng rng = rng_from_seed(&seeded, seed);
+        struct plan_side side[2], swapped[2];
+        struct plan plan, other;
+
+        any_sides(&rng, side);
+        round = 1 + rng_below(&rng, 4);
+        swapped[0] = side[1];
+        swapped[1] = side[0];
+        plan = plan_make(side, round);
+        other = plan_make(swapped, round);
+        check_plan(&plan, side);
+        assert_int_equal(plan.reason, other.reason);
+        /* Of two plans that are alike either may be taken. */
+        assert_true(fabs(plan.chance - other.chance) < 0.006);
+    }
+}
+
+/* More SYNs make no plan worse, and more ports in use none better. */
+static void test_monotone(void **state)
+{
+    unsigned seed;
+
+    (void)state;
+    for (seed = 1; seed <= 2000; seed++) {
+        struct rng_seeded seeded;
+        struct rng rng = rng_from_seed(&seeded, seed);
+        struct plan_side side[2];
+        double chance, more;
+        int i;
+
+        any_sides(&rng, side);
+        chance = plan_make(side, 1).chance;
+        for (i = 0; i < 2; i++)
+            side[i].budget = (uint16_t)(side[i].budget + rng_below(&rng, 100));
+        more = plan_make(side, 1).chance;
+        if (more < chance - 0.006)
+            fail_msg("seed %u: %.4f with a larger budget, %.4f before", seed, more, chance);
+        for (i = 0; i < 2; i++)
+            side[i].held = (uint16_t)(side[i].held + rng_below(&rng, 400));
+        if (plan_make(side, 1).chance > more + 0.006)
+            fail_msg("seed %u: better with more ports in use", seed);
+    }
 }
 
 static void test_chance_arithmetic(void **state)
@@ -732,10 +829,17 @@ static void test_pairs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chance_arithmetic), cmocka_unit_test(test_table),
-        cmocka_unit_test(test_no_plan),           cmocka_unit_test(test_consent),
-        cmocka_unit_test(test_order_of_start),    cmocka_unit_test(test_half_a_block),
-        cmocka_unit_test(test_any_pair),          cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_chance_arithmetic),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_no_plan),
+        cmocka_unit_test(test_consent),
+        cmocka_unit_test(test_order_of_start),
+        cmocka_unit_test(test_half_a_block),
+        cmocka_unit_test(test_no_simultaneous_open),
+        cmocka_unit_test(test_symmetry),
+        cmocka_unit_test(test_monotone),
+        cmocka_unit_test(test_any_pair),
+        cmocka_unit_test(test_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
