@@ -5,7 +5,9 @@
 # The matrix's kinds of NAT, its cells, and what each cell has to reach (sourced by matrix.sh and
 # matrix-cell.sh). A kind is a word, and for kinds that natbox plays, modifiers after colons:
 #
-#   public, linux-drop, linux-rst, cgn-double, v6-firewall, eim, preserve, offset   as in lib_net.sh
+#   public, linux-drop, linux-rst, cgn-double, v6-firewall, eim, preserve   as in lib_net.sh
+#   offset                     a constant offset: the same port for all destinations
+#   preserve-apdm, offset-apdm the same for the first destination, the next free port for others
 #   icmp                       preserve, and stray SYNs are answered by ICMP
 #   counter+N, counter-N       a mapping per address and port, ports count by N
 #   adm-counter, adm-preserve  a mapping per address
@@ -42,9 +44,12 @@ kind_modifier() {
 # kind_base WORD: the kind of site, and natbox's options
 kind_base() {
     case $1 in
-    public | linux-drop | linux-rst | cgn-double | v6-firewall | eim | preserve | offset | random)
+    public | linux-drop | linux-rst | cgn-double | v6-firewall | eim | preserve | random)
         echo "$1"
         ;;
+    offset) echo "offset --overload" ;;
+    offset-apdm) echo offset ;;
+    preserve-apdm) echo "natbox --mapping apdm --allocation preserve" ;;
     icmp) echo "preserve --refusal icmp" ;;
     counter+[1-9]*) echo "counter --allocation counter:${1#counter+}" ;;
     counter-[1-9]*) echo "counter --allocation counter:${1#counter}" ;;
@@ -90,7 +95,7 @@ kind_class() {
     case $1 in
     *:eif* | *:adf*) echo lenient ;;
     counter*:[0-9][0-9][0-9]*) echo busy ;;
-    counter*) echo counter ;;
+    counter* | *-apdm) echo counter ;; # from a known start
     adm-*) echo adm ;;
     block*) echo block ;;
     random*) echo random ;;
@@ -109,41 +114,45 @@ cell_is_fresh() {
 # cell_target KIND KIND: what the cell has to reach, as JSON. `rate` of successes, `within` seconds
 # (the median of the time to the proven connection), `prompt`: without waiting for a SYN sent again,
 # `stated`: as often as said before, or refused at once, `floor`: and said to be at least that,
-# `refused`: at once and with this reason.
+# `refused`: at once and with this reason. `row` is the group that the cell is summed up in.
 cell_target() {
-    case "$1/$2" in
-    hosts/* | homes/*) echo '{"rate":1,"within":1}' && return ;;
-    *:far*) echo '{"rate":1,"within":1.5}' && return ;;
+    local target row
+    IFS=$'\t' read -r row target <<<"$(class_target "$1" "$2")"
+    case $1/$2 in
+    *:far*) row="far carrier" target='"rate":1,"within":1.5' ;;
+    hosts/* | homes/*) row="one NAT for both" target='"rate":1,"within":1' ;;
+    *:nso*) row="one refuses simultaneous open" ;;
+    *:rst* | *:icmp*) row="refusals by RST or ICMP" ;;
     esac
-    class_target "$(printf '%s\n' "$(kind_class "$1")" "$(kind_class "$2")" | sort | xargs)" \
-        "${1%%:*}/${2%%:*}"
+    echo "{\"row\":\"$row\",$target}"
 }
 
-# class_target "CLASS CLASS" BASE/BASE: the classes in alphabetical order
+# class_target KIND KIND: row and target of two kinds, without regard to refusals and the like
 class_target() {
-    case $1 in
-    *lenient*) echo '{"rate":1,"within":1}' ;;
-    "fixed fixed") echo '{"rate":1,"prompt":true}' ;;
-    "counter fixed") echo '{"rate":1,"within":1}' ;;
-    "counter counter") echo '{"rate":0.95,"within":1.5}' ;;
-    "busy "[cf]* | "busy busy" | "adm busy") echo '{"rate":0.9,"within":4}' ;;
-    "adm adm" | "adm counter" | "adm fixed") echo '{"rate":0.95,"within":1.5}' ;;
-    "fixed random") echo '{"rate":0.95,"within":6}' ;;
-    "block fixed") echo '{"rate":1,"within":1.5}' ;;
-    "block counter")
-        case $2 in
-        *block512*) echo '{"stated":true,"floor":0.45,"within":3}' ;;
-        *) echo '{"stated":true,"within":3}' ;;
-        esac
-        ;;
-    "block block")
-        case $2 in
-        block512/block512) echo '{"stated":true,"floor":0.2,"within":3}' ;;
-        *) echo '{"stated":true,"within":3}' ;;
-        esac
-        ;;
-    "random random") echo '{"refused":"both-random"}' ;;
-    *) echo '{"stated":true}' ;;
+    local row
+    row=$(printf '%s\n' "$(kind_class "$1")" "$(kind_class "$2")" | sort | xargs)
+    row=${row/ / x }
+    case $row in
+    *lenient*) printf 'lenient filter x any\t"rate":1,"within":1' ;;
+    "fixed x fixed") printf '%s\t"rate":1,"prompt":true' "$row" ;;
+    "counter x fixed") printf '%s\t"rate":1,"within":1' "$row" ;;
+    "counter x counter") printf '%s\t"rate":0.95,"within":1.5' "$row" ;;
+    "adm x busy" | "busy x "[bcf]*) printf 'busy x fixed, counter, adm, busy\t"rate":0.9,"within":4' ;;
+    "adm x "[acf]*) printf 'adm x fixed, counter, adm\t"rate":0.95,"within":1.5' ;;
+    "fixed x random") printf '%s\t"rate":0.95,"within":6' "$row" ;;
+    "block x fixed") printf '%s\t"rate":1,"within":1.5' "$row" ;;
+    "block x counter" | "block x block") block_target "$row" "${1%%:*}/${2%%:*}" ;;
+    "random x random") printf '%s\t"refused":"both-random"' "$row" ;;
+    *) printf 'others\t"stated":true' ;;
+    esac
+}
+
+# block_target ROW BASE/BASE: a floor where blocks are of 512
+block_target() {
+    case $1/$2 in
+    *block2048*) printf '%s (2048)\t"stated":true,"within":3' "$1" ;;
+    "block x counter"*) printf '%s\t"stated":true,"floor":0.45,"within":3' "$1" ;;
+    *) printf '%s\t"stated":true,"floor":0.2,"within":3' "$1" ;;
     esac
 }
 
@@ -169,6 +178,12 @@ special_cells() {
     done
     for b in linux-drop linux-rst; do
         echo "random:nso/$b"
+    done
+
+    for a in preserve-apdm offset-apdm; do
+        for b in public linux-drop linux-rst eim "$a" counter+1 counter+1:20 adm-counter block512; do
+            echo "$a/$b"
+        done
     done
 
     for refusal in rst icmp; do

@@ -3,7 +3,7 @@
 #
 # The summary of a square as a heat map. $kinds: the kinds in order; $runs, $date: for the legend.
 
-def size: {w: 62, h: 40, left: 132, top: 64};
+def size: {w: 62, h: 40, left: 132, top: 226};
 def escape: gsub("&"; "&amp;") | gsub("<"; "&lt;");
 def digits($n): (pow(10; $n)) as $f | . * $f | round | tostring |
     until(length > $n; "0" + .) | .[:length - $n] + "." + .[length - $n:];
@@ -48,22 +48,22 @@ def cell($column; $row): size as $z |
         "<path d=\"M\($x + $z.w - 11) \($y + 1.5)h9.5v9.5z\" fill=\"#111\"/>" end),
     "</g>" end;
 
-def legend($x; $y): size as $z |
-    ("tryst: every kind of NAT against every other" | text($x; $y; "title")),
+def legend($x):
+    ("tryst: every kind of NAT against every other" | text($x; 40; "title")),
     ("\($date), \($runs) runs a cell, 20 ms one way on each access link, real TCP stacks" |
-        text($x; $y + 24; "note")),
-    ("In a cell: successes; median time from the start of `tryst connect` to the proven connection" |
-        text($x; $y + 44; "note")),
-    (range(0; 11) | . as $i | "<rect x=\"\($x + $i * 36)\" y=\"\($y + 62)\" width=\"36\" " +
-        "height=\"16\" fill=\"\($i / 10 | colour)\"/>"),
-    (range(0; 11; 5) | . as $i | "\($i * 10) %" | text($x + $i * 36 + 18; $y + 94; "mark")),
-    "<rect x=\"\($x + 420)\" y=\"\($y + 62)\" width=\"16\" height=\"16\" fill=\"#d9d9d9\"/>",
-    ("refused at once, with the reason" | text($x + 444; $y + 75; "note")),
-    "<path d=\"M\($x + 426.5) \($y + 86)h9.5v9.5z\" fill=\"#111\"/>",
-    ("falls short of its target" | text($x + 444; $y + 96; "note"));
+        text($x; 64; "note")),
+    ("In a cell: successes; median time from the start of “tryst connect” to the proven connection" |
+        text($x; 84; "note")),
+    (range(0; 11) | . as $i | "<rect x=\"\($x + $i * 34)\" y=\"98\" width=\"34\" height=\"16\" " +
+        "fill=\"\($i / 10 | colour)\"/>"),
+    (range(0; 11; 5) | . as $i | "\($i * 10) %" | text($x + $i * 34 + 17; 130; "mark")),
+    "<rect x=\"\($x + 396)\" y=\"98\" width=\"16\" height=\"16\" fill=\"#d9d9d9\"/>",
+    ("refused at once, with the reason" | text($x + 420; 111; "note")),
+    "<path d=\"M\($x + 402) 120h9.5v9.5z\" fill=\"#111\"/>",
+    ("falls short of its target" | text($x + 420; 130; "note"));
 
 (map({key: .cell, value: .}) | from_entries) as $at | size as $z | ($kinds | length) as $n |
-($z.left + $n * $z.w + 24) as $width | ($z.top + $n * $z.h + 100) as $height |
+([$z.left + $n * $z.w + 76, 740] | max) as $width | ($z.top + $n * $z.h + 24) as $height |
 "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 \($width) \($height)\" " +
     "width=\"\($width)\" height=\"\($height)\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\">",
 "<style>
@@ -77,12 +77,13 @@ def legend($x; $y): size as $z |
 rect { stroke: #fff; stroke-width: 1.5 }
 </style>",
 "<rect width=\"\($width)\" height=\"\($height)\" fill=\"#fff\" stroke=\"none\"/>",
+legend(24),
+(range(0; $n) as $i |
+    "<text class=\"column\" transform=\"translate(\($z.left + $i * $z.w + $z.w / 2 + 4) " +
+    "\($z.top - 8)) rotate(-45)\">\($kinds[$i] | escape)</text>"),
 (range(0; $n) as $row |
     ($kinds[$row] | text($z.left - 8; $z.top + $row * $z.h + $z.h / 2 + 4; "row")),
-    (range(0; $row + 1) as $column | $at["\($kinds[$row])/\($kinds[$column])"] // empty |
-        cell($column; $row))),
-(range(0; $n) as $i |
-    "<text class=\"column\" transform=\"translate(\($z.left + $i * $z.w + 22) " +
-    "\($z.top + $n * $z.h + 16)) rotate(35)\">\($kinds[$i] | escape)</text>"),
-(legend($z.left + ([$n - 12, 1] | max) * $z.w; $z.top - 16)),
+    (range(0; $n) as $column |
+        ($at["\($kinds[$row])/\($kinds[$column])"] // $at["\($kinds[$column])/\($kinds[$row])"] //
+            empty) | cell($column; $row))),
 "</svg>"

@@ -12,7 +12,7 @@
 #   --out DIR             where results go (matrix/ in the build directory)
 #   --seed N              of the NATs' randomness (1)
 #   --print               measure nothing, print what DIR holds of the cells
-#   --markdown            the tables in Markdown
+#   --markdown            the tables in Markdown, the square as one
 #   --check               exit status 1 where a cell falls short of its target
 #   --list                the cells' names
 #
@@ -174,24 +174,43 @@ gather() {
     rm -f "$out/targets.json"
 }
 
-# Kinds of the square of which there is a result
-draw() {
-    local kinds
-    kinds=$(jq -c '[.[] | select(.runs > 0).cell] as $cells | [$ARGS.positional[] as $k |
+# The kinds of the square of which there is a result
+measured_kinds() {
+    jq -c '[.[] | select(.runs > 0).cell] as $cells | [$ARGS.positional[] as $k |
         select(any($cells[]; . == "\($k)/\($k)")) | $k]' \
-        "$out/summary.json" --args "${MATRIX_KINDS[@]}")
-    [ "$kinds" != '[]' ] || return 0
-    jq -r --argjson kinds "$kinds" --arg date "$(date -u +%Y-%m-%d)" \
+        "$out/summary.json" --args "${MATRIX_KINDS[@]}"
+}
+
+draw() {
+    rm -f "$out/square.svg"
+    [ "$measured" != '[]' ] || return 0
+    jq -r --argjson kinds "$measured" --arg date "$(date -u +%Y-%m-%d)" \
         --arg runs "$(jq 'map(.runs) | max' "$out/summary.json")" \
         -f "$here/matrix-svg.jq" "$out/summary.json" >"$out/square.svg"
 }
 
+# table cells|rows|square FILTER: of the cells that the filter leaves
+table() {
+    jq "$2" "$out/summary.json" | jq -r --arg view "$1" --argjson kinds "$measured" \
+        --argjson markdown $markdown -f "$here/matrix-table.jq"
+    echo
+}
+
+# As Markdown the square is one; the cells by themselves are those outside of it, and those short.
 print_tables() {
-    local met
-    jq -r --argjson markdown $markdown -f "$here/matrix-table.jq" "$out/summary.json"
-    met=$(jq -r '"\(map(select(.short == [])) | length) of \(length) cells met their targets; " +
-        "\(map(.ok) | add) of \(map(.runs) | add) runs connected"' "$out/summary.json")
-    printf '\n%s\n' "$met"
+    local outside
+    outside="map(select(.cell | split(\"/\") | all(. as \$k | $measured | index(\$k) != null) | not))"
+    if [ $markdown = true ]; then
+        table rows .
+        [ "$measured" = '[]' ] || table square .
+        table cells "$outside"
+        table cells 'map(select(.short != []))'
+    else
+        table cells .
+        table rows .
+    fi
+    jq -r '"\(map(select(.short == [])) | length) of \(length) cells met their targets; " +
+        "\(map(.ok) | add) of \(map(.runs) | add) runs connected"' "$out/summary.json"
 }
 
 options "$@"
@@ -203,6 +222,7 @@ fi
 [ $measure = no ] || measure_all
 [ -d "$out/cells" ] || die "$out holds no results"
 gather
+measured=$(measured_kinds)
 draw
 print_tables
 [ $check = no ] || jq -e 'all(.short == [])' "$out/summary.json" >/dev/null
