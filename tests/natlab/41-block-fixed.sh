@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: ISC
 # SPDX-FileCopyrightText: The tryst authors
 #
-# Random ports in a block of 512 that belongs to the subscriber: birthday inside the block, and never
-# more than half of the block in use at once.
+# Random ports in a block of 512 that belongs to the subscriber: birthday inside the block, and
+# never more than half of the block in use at once.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh" || exit 1
 

@@ -13,6 +13,7 @@
 . "$(dirname "$0")/lib.sh" || exit 1
 # shellcheck source=matrix-kinds.sh
 . "$LAB_SOURCE/matrix-kinds.sh"
+lab_need ss
 
 kinds=("$1" "$2")
 runs=$3
@@ -86,10 +87,8 @@ url_for() {
 settled() {
     local host
     for host; do
-        # shellcheck disable=SC2016
-        on "$host" awk 'FNR > 1 && $4 != "06" &&
-            $3 !~ /^(0[12]6433C6|B80D0120000005000000000001000000):/ { left = 1 }
-            END { exit left }' /proc/net/tcp /proc/net/tcp6 || return 1
+        ! on "$host" ss -Htna | awk '$1 != "TIME-WAIT" { print $5 }' |
+            grep -qvE "^($SERVER_V4|$SERVER_V4_SECOND|\\[$SERVER_V6\\]):" || return 1
     done
 }
 
@@ -145,7 +144,8 @@ connect() {
     closed=false
     if lab_until 10 settled "${hosts[@]}"; then closed=true; fi
     id=$(newest)
-    [ "$id" = "$before" ] || lab_until 10 session_told "$id" || note "run $run: no end of session $id"
+    [ "$id" = "$before" ] || lab_until 10 session_told "$id" ||
+        note "run $run: no end of session $id"
 }
 
 # resent HOST: SYNs sent again since connect began

@@ -137,7 +137,9 @@ class_target() {
     "fixed x fixed") printf '%s\t"rate":1,"prompt":true' "$row" ;;
     "counter x fixed") printf '%s\t"rate":1,"within":1' "$row" ;;
     "counter x counter") printf '%s\t"rate":0.95,"within":1.5' "$row" ;;
-    "adm x busy" | "busy x "[bcf]*) printf 'busy x fixed, counter, adm, busy\t"rate":0.9,"within":4' ;;
+    "adm x busy" | "busy x "[bcf]*)
+        printf 'busy x fixed, counter, adm, busy\t"rate":0.9,"within":4'
+        ;;
     "adm x "[acf]*) printf 'adm x fixed, counter, adm\t"rate":0.95,"within":1.5' ;;
     "fixed x random") printf '%s\t"rate":0.95,"within":6' "$row" ;;
     "block x fixed") printf '%s\t"rate":1,"within":1.5' "$row" ;;
@@ -181,7 +183,8 @@ special_cells() {
     done
 
     for a in preserve-apdm offset-apdm; do
-        for b in public linux-drop linux-rst eim "$a" counter+1 counter+1:20 adm-counter block512; do
+        for b in public linux-drop linux-rst eim "$a" counter+1 counter+1:20 adm-counter \
+            block512; do
             echo "$a/$b"
         done
     done

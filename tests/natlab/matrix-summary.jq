@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: ISC
 # SPDX-FileCopyrightText: The tryst authors
 #
-# From the lines that matrix-cell.sh wrote (slurped) and $cells, an array of {cell, target}: an array
-# of one object for each cell, in that order, with what it reached and where it falls short.
+# From the lines that matrix-cell.sh wrote (slurped) and $cells, an array of {cell, target}: an
+# array of one object for each cell, in that order, with what it reached and where it falls short.
 
 def median:
     sort | if length == 0 then null

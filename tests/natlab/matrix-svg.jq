@@ -52,8 +52,8 @@ def legend($x):
     ("tryst: every kind of NAT against every other" | text($x; 40; "title")),
     ("\($date), \($runs) runs a cell, 20 ms one way on each access link, real TCP stacks" |
         text($x; 64; "note")),
-    ("In a cell: successes; median time from the start of “tryst connect” to the proven connection" |
-        text($x; 84; "note")),
+    ("In a cell: successes; median time from the start of “tryst connect” to the proven " +
+        "connection" | text($x; 84; "note")),
     (range(0; 11) | . as $i | "<rect x=\"\($x + $i * 34)\" y=\"98\" width=\"34\" height=\"16\" " +
         "fill=\"\($i / 10 | colour)\"/>"),
     (range(0; 11; 5) | . as $i | "\($i * 10) %" | text($x + $i * 34 + 17; 130; "mark")),
@@ -65,7 +65,8 @@ def legend($x):
 (map({key: .cell, value: .}) | from_entries) as $at | size as $z | ($kinds | length) as $n |
 ([$z.left + $n * $z.w + 76, 740] | max) as $width | ($z.top + $n * $z.h + 24) as $height |
 "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 \($width) \($height)\" " +
-    "width=\"\($width)\" height=\"\($height)\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\">",
+    "width=\"\($width)\" height=\"\($height)\" " +
+    "font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\">",
 "<style>
 .title { font-size: 22px; font-weight: bold; fill: #111 }
 .note { font-size: 13px; fill: #444 }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: ISC
 # SPDX-FileCopyrightText: The tryst authors
 #
-# The summary as a table: $view is cells (a line for each), rows (a line for each group of cells), or
-# square (of $kinds). Columns of text, or with $markdown a table of that.
+# The summary as a table: $view is cells (a line for each), rows (a line for each group of cells),
+# or square (of $kinds). Columns of text, or with $markdown a table of that.
 
 def digits($n): if . == null then "-" else
     (pow(10; $n)) as $f | . * $f | round | tostring |

@@ -199,7 +199,8 @@ table() {
 # As Markdown the square is one; the cells by themselves are those outside of it, and those short.
 print_tables() {
     local outside
-    outside="map(select(.cell | split(\"/\") | all(. as \$k | $measured | index(\$k) != null) | not))"
+    outside="map(select(.cell | split(\"/\") |
+        all(. as \$k | $measured | index(\$k) != null) | not))"
     if [ $markdown = true ]; then
         table rows .
         [ "$measured" = '[]' ] || table square .
