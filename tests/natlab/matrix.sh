@@ -125,6 +125,13 @@ one_cell() {
     return $status
 }
 
+end_cells() {
+    local group
+    for group in $(jobs -p); do
+        kill -TERM -- "-$group" 2>/dev/null
+    done
+}
+
 progress() {
     [ -t 2 ] || return 0
     printf '\r\033[K%d of %d cells, %d s' "$1" ${#cells[@]} $SECONDS >&2
@@ -133,7 +140,8 @@ progress() {
 measure_all() {
     local cell done=0 running=0 number=0 broken=0
     mkdir -p "$out/cells" || die "cannot make $out/cells"
-    trap 'kill $(jobs -p) 2>/dev/null' EXIT
+    set -m # a process group for each cell, to end it by
+    trap end_cells EXIT
     trap 'exit 130' INT TERM HUP
     for cell in "${cells[@]}" ""; do
         while [ $running -gt 0 ] && { [ $running -ge "$jobs" ] || [ -z "$cell" ]; }; do
@@ -143,9 +151,10 @@ measure_all() {
         done
         [ -n "$cell" ] || break
         number=$((number + 1)) running=$((running + 1))
-        one_cell "$cell" $number &
+        one_cell "$cell" $number </dev/null &
     done
     trap - EXIT INT TERM HUP
+    set +m
     [ ! -t 2 ] || printf '\r\033[K' >&2
     [ $broken -eq 0 ] ||
         echo "matrix.sh: the laboratory failed in $broken cells; see $out/cells/*.log" >&2
