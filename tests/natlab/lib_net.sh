@@ -12,7 +12,8 @@
 # network, as homes do. Each namespace has the name of what it stands for; routers are r-SITE,
 # delays w-SITE.
 
-declare -A SITE_KIND=() SITE_NUMBER=() SITE_HOSTS=() SITE_V6=()
+declare -A SITE_KIND=() SITE_NUMBER=() SITE_HOSTS=() SITE_V6=() SITE_PREFIX6=() SITE_OPTIONS=()
+declare -A SITE_LAN=() NATBOX_PID=()
 LAB_SITES=0
 SERVER_V4=198.51.100.1
 SERVER_V4_SECOND=198.51.100.2
@@ -88,17 +89,32 @@ lab_need_tun() {
 # lab_natbox NS LOG DEVICE1 DEVICE2 "FAMILY..." OPTION...: what comes in by the two devices goes
 # through natbox
 lab_natbox() {
-    local ns=$1 log=$2 device family
+    local ns=$1 device family
     lab_need_tun
-    on "$ns" "$NATBOX" --tun nat0 --ready "$LAB/$ns.ready" --log "$LAB/log/$log.log" "${@:6}" \
-        2>"$LAB/log/$log.err" &
-    lab_until 10 test -e "$LAB/$ns.ready" || fail "natbox in $ns does not start"
     for family in $5; do
         for device in "$3" "$4"; do
             ip "$family" -n "$ns" rule add iif "$device" lookup 100
         done
+    done
+    lab_natbox_start "$ns" "$2" "$5" "${@:6}"
+}
+
+# lab_natbox_start NS LOG "FAMILY..." OPTION...
+lab_natbox_start() {
+    local ns=$1 log=$2 family
+    rm -f "$LAB/$ns.ready"
+    spawn "$ns" "$NATBOX" --tun nat0 --ready "$LAB/$ns.ready" --log "$LAB/log/$log.log" "${@:4}" \
+        2>>"$LAB/log/$log.err"
+    NATBOX_PID[$ns]=$!
+    lab_until 10 test -e "$LAB/$ns.ready" || fail "natbox in $ns does not start"
+    for family in $3; do
         ip "$family" -n "$ns" route add default dev nat0 table 100
     done
+}
+
+lab_natbox_stop() {
+    kill -TERM "${NATBOX_PID[$1]}"
+    lab_exit 0 "${NATBOX_PID[$1]}" 10 || fail "natbox in $1 does not end cleanly"
 }
 
 # lab_wire NAME MS NUMBER: namespace w-NAME, a delay between the core and its device down0
@@ -187,10 +203,10 @@ END
 }
 
 # A stateful firewall for what is forwarded; `input` is what a SYN to the router itself gets:
-# accept means RST.
+# accept means RST. Of both families, unless it says ip6.
 lab_firewall() {
     on "$1" nft -f - <<END || fail "nft in $1"
-table inet filter {
+table ${3:-inet} filter {
     chain forward {
         type filter hook forward priority filter; policy drop
         ct state established,related accept
@@ -220,7 +236,8 @@ lab_natbox_options() {
     esac
 }
 
-# lab_site NAME KIND [--delay MS] [--far MS] [--v6] [--behind CARRIER] [natbox's options]
+# lab_site NAME KIND [--delay MS] [--far MS] [--v6] [--behind CARRIER] [--carrier]
+#          [natbox's options]
 #   public              no NAT, no firewall
 #   v6-firewall         IPv6 alone, behind a stateful firewall
 #   linux-drop          masquerade; the router drops stray SYNs
@@ -230,9 +247,9 @@ lab_natbox_options() {
 #   cgn-double          a home's linux-drop behind a carrier's linux-range
 #   eim, preserve, offset, counter, adm, block, random, natbox   natbox, and more of its options
 # --delay: one way, on the access link; --far: between host and NAT (natbox); --v6: IPv6 beside it;
-# --behind: the uplink is the LAN of another site.
+# --behind: the uplink is the LAN of another site; --carrier: that LAN is shared address space.
 lab_site() {
-    local name=$1 kind=$2 ms=0 far=0 v6=4 upstream="" number
+    local name=$1 kind=$2 ms=0 far=0 v6=4 upstream="" number options
     shift 2
     while [ $# -gt 0 ]; do
         case $1 in
@@ -240,14 +257,17 @@ lab_site() {
         --far) far=$2 && shift ;;
         --v6) v6=46 ;;
         --behind) upstream=$2 && shift ;;
+        --carrier) SITE_LAN[$name]=100.64.0 ;;
         *) break ;;
         esac
         shift
     done
     case $kind in
     cgn-double)
-        lab_site "$name-cgn" linux-range --delay "$ms"
-        lab_site "$name" linux-drop --behind "$name-cgn"
+        options=()
+        [ "$v6" = 4 ] || options=(--v6)
+        lab_site "$name-cgn" linux-range --delay "$ms" "${options[@]}"
+        lab_site "$name" linux-drop --behind "$name-cgn" "${options[@]}"
         return
         ;;
     v6-firewall) v6=46 ;;
@@ -255,6 +275,7 @@ lab_site() {
 
     number=$((++LAB_SITES))
     SITE_KIND[$name]=$kind SITE_NUMBER[$name]=$number SITE_HOSTS[$name]=0 SITE_V6[$name]=$v6
+    SITE_PREFIX6[$name]=$(printf '2001:db8:1%02d::' "$number")
     lab_core
     lab_ns "r-$name" router $v6
     ip -n "r-$name" link add lan0 type bridge
@@ -269,7 +290,7 @@ lab_site() {
 lab_lan() {
     case ${SITE_KIND[$1]} in
     linux-range) echo 100.64.0 ;;
-    *) echo 192.168.1 ;;
+    *) echo "${SITE_LAN[$1]:-192.168.1}" ;;
     esac
 }
 
@@ -279,13 +300,23 @@ site_address() {
 }
 
 site_prefix6() {
-    printf '2001:db8:1%02d::' "${SITE_NUMBER[$1]}"
+    echo "${SITE_PREFIX6[$1]}"
+}
+
+# lab_delegate6 CARRIER SITE: a /64 of the carrier's /48 becomes the site's
+lab_delegate6() {
+    local carrier k=${SITE_HOSTS[$1]}
+    carrier=$(site_prefix6 "$1")
+    SITE_PREFIX6[$2]=${carrier%::}:$k::
+    ip -n "r-$1" -6 route add "${SITE_PREFIX6[$2]}/64" via "$carrier$((9 + k))" dev lan0
+    ip -n "r-$2" -6 addr add "$(site_prefix6 "$2")1/64" dev lan0 nodad
 }
 
 lab_site_uplink() {
     local name=$1 kind=$2 ms=$3 upstream=$4 number=${SITE_NUMBER[$1]} address prefixes=()
     if [ -n "$upstream" ]; then
         lab_join_lan "$upstream" "r-$name" wan0
+        [ "${SITE_V6[$name]}" = 4 ] || lab_delegate6 "$upstream" "$name"
         return
     fi
     # natbox's public addresses belong to no interface, the kernel would answer for them.
@@ -297,7 +328,7 @@ lab_site_uplink() {
     [ "${SITE_V6[$name]}" = 4 ] || prefixes+=("$(site_prefix6 "$name")/48")
     case $kind in
     public | v6-firewall | linux-*) ;;
-    *) ms=0 ;; # natbox delays by itself
+    *) [ "${SITE_V6[$name]}" = 46 ] || ms=0 ;; # natbox delays by itself, but IPv4 alone
     esac
     lab_uplink "r-$name" wan0 "$address" "$ms" "$number" "${prefixes[@]}"
     if [ "${SITE_V6[$name]}" = 46 ]; then
@@ -319,11 +350,50 @@ lab_site_nat() {
     linux-fully-random) lab_linux_nat "$ns" fully-random drop ;;
     linux-range) lab_linux_nat "$ns" "to :20000-20511" drop ;;
     *)
-        # shellcheck disable=SC2046 # several words
-        lab_natbox "$ns" "nat-$name" lan0 wan0 -4 --inside 192.168.1.0/24 \
-            --public "$(site_address "$name")" --delay-outside "$ms" --delay-inside "$far" \
-            $(lab_natbox_options "$kind") "$@"
-        [ "${SITE_V6[$name]}" = 4 ] || lab_firewall "$ns" drop
+        [ "${SITE_V6[$name]}" = 4 ] || ms=0
+        SITE_OPTIONS[$name]="--inside $(lab_lan "$name").0/24 --delay-outside $ms
+            --delay-inside $far $(lab_natbox_options "$kind") $*"
+        # shellcheck disable=SC2086 # several words
+        lab_natbox "$ns" "nat-$name" lan0 wan0 -4 ${SITE_OPTIONS[$name]} \
+            --public "$(site_address "$name")"
+        [ "${SITE_V6[$name]}" = 4 ] || lab_firewall "$ns" drop ip6
+        ;;
+    esac
+}
+
+# lab_site_renew SITE ADDRESS [HOST [NATBOX-OPTION...]]: another public address, and no mapping or
+# flow left: what a new subscriber's line is. A public site's host is renewed.
+lab_site_renew() {
+    local name=$1 address=$2 number=${SITE_NUMBER[$1]} above=core device=r-$1 old
+    if [ -e "/run/netns/w-r-$name" ]; then
+        above=w-r-$name device=down0
+        ip -n core route replace "$address/32" via "192.0.2.$((100 + number))" dev "w-r-$name" \
+            onlink
+    fi
+    case ${SITE_KIND[$name]} in
+    linux-*) # masquerade forgets an address that is gone
+        ip -n "$above" route replace "$address/32" dev "$device"
+        old=$(lab_address "r-$name" wan0)
+        ip -n "r-$name" addr add "$address/32" dev wan0
+        ip -n "r-$name" addr del "$old/32" dev wan0
+        ;;
+    public)
+        ip -n "$above" route replace "$address/32" via "192.0.2.$((10 + number))" dev "$device" \
+            onlink
+        ip -n "r-$name" route replace "$address/32" dev lan0
+        old=$(lab_address "$3" eth0)
+        ip -n "$3" addr add "$address/32" dev eth0
+        ip -n "$3" addr del "$old/32" dev eth0
+        ;;
+    v6-firewall) ;;
+    *)
+        ip -n "$above" route replace "$address/32" via "192.0.2.$((10 + number))" dev "$device" \
+            onlink
+        lab_natbox_stop "r-$name"
+        rm -f "$LAB/log/nat-$name.log"
+        # shellcheck disable=SC2086 # several words
+        lab_natbox_start "r-$name" "nat-$name" -4 ${SITE_OPTIONS[$name]} "${@:4}" \
+            --public "$address"
         ;;
     esac
 }
@@ -360,9 +430,14 @@ lab_host() {
     lab_pcap "$2" eth0
 }
 
+# lab_address NS DEVICE: its first IPv4 address
+lab_address() {
+    ip -n "$1" -json -4 addr show dev "$2" | jq -r '.[0].addr_info[0].local'
+}
+
 # host_address HOST: its own IPv4 address
 host_address() {
-    ip -n "$1" -json -4 addr show dev eth0 | jq -r '.[0].addr_info[0].local'
+    lab_address "$1" eth0
 }
 
 # tcp_counter NS NAME: of /proc/net/netstat, e.g. TCPSynRetrans

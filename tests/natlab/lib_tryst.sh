@@ -6,6 +6,7 @@
 # A peer has a name, a host that it runs on, and a directory of its own for its key.
 
 declare -A PEER_HOST=() PEER_PID=() SYN_MARK=()
+TALK_BOTH=()
 SERVER_PID=
 SERVER_HOST=$SERVER_V4
 SERVER_OPEN_TO=open
@@ -100,14 +101,15 @@ peer_stop() {
 }
 
 # talk A B [BYTES [OPTION...]]: A connects to B; different bytes go both ways at once and arrive
-# whole, and so does their end. The options go to `tryst connect`.
+# whole, and so does their end. The options go to `tryst connect`, those in TALK_BOTH to both.
 talk() {
     local a=$1 b=$2 bytes=${3:-300000} listener status=0
     : >"$LAB/log/$b.listen"
     (
         set -o pipefail
         "$LABTOOL" send 2 "$bytes" |
-            peer "$b" listen --once --name "$b" --allow all 2>>"$LAB/log/$b.listen" |
+            peer "$b" listen --once --name "$b" --allow all "${TALK_BOTH[@]}" \
+                2>>"$LAB/log/$b.listen" |
             "$LABTOOL" check 1 "$bytes"
     ) &
     listener=$!
@@ -116,7 +118,8 @@ talk() {
     (
         set -o pipefail
         "$LABTOOL" send 1 "$bytes" |
-            peer "$a" connect -v --report "$LAB/report.json" "${@:4}" "$b" 2>"$LAB/log/$a.connect" |
+            peer "$a" connect -v --report "$LAB/report.json" "${TALK_BOTH[@]}" "${@:4}" "$b" \
+                2>"$LAB/log/$a.connect" |
             "$LABTOOL" check 2 "$bytes"
     ) || status=$?
     [ $status -eq 0 ] || fail "$a to $b: tryst connect, or the bytes it got (status $status)"
