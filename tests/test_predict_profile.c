@@ -843,7 +843,7 @@ static void test_a_liar_among_honest_peers(void **state)
             for (round = 0; round < 40; round++) {
                 uint64_t peer = 1 + round % HONEST;
 
-                m.count = 0; /* earlier flows are over */
+                nat_model_forget(&m); /* earlier flows are over */
                 profile_learn(&p, obs, survey_of(&m, NULL, peer, &now, obs), now);
                 view = profile_view(&p, peer, now);
                 own++;
@@ -959,7 +959,7 @@ static void test_a_nat_changes(void **state)
         profile_learn(&p, obs, survey_of(&m, NULL, peer, &now, obs), now);
     m.mapping = NAT_APDM;
     m.allocation = NAT_RANDOM;
-    m.count = 0;
+    nat_model_forget(&m);
     now += 60 * TICK_S;
     profile_learn(&p, obs, survey_of(&m, NULL, 1, &now, obs), now);
     view = profile_view(&p, 1, now);
