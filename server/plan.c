@@ -75,6 +75,7 @@ static struct plan_view view_of(const struct plan_side side[2], int i)
     struct plan_view v = {.side = s, .p = s->prediction};
 
     v.budget = least(s->budget, SURVEY_PUNCH_SOCKETS);
+    v.targets = v.p.once ? 1 : v.budget;
     v.draws = side[0].birthday && side[1].birthday ? v.budget : least(v.budget, PLAN_SYNS);
     v.lenient = s->filtering == NAT_EIF || s->filtering == NAT_ADF;
     v.addresses = v.p.addresses > 1 ? v.p.addresses : 1;

@@ -211,6 +211,17 @@ struct plan plan_strategy_lenient_port(const struct plan_view v[2], int i, unsig
     return plan;
 }
 
+/*
+ * That the very port in the run is somebody else's: held before, or taken between two of the run's
+ * SYNs.
+ */
+static double stolen(const struct plan_view *v, unsigned sockets)
+{
+    double between = v->p.foreign_rate * spacing_of(sockets) * 1e-6;
+
+    return 1 - (1 - PREDICT_TAKEN) / (1 + between);
+}
+
 /* ---- one port against a counter ---- */
 
 /*
@@ -272,13 +283,15 @@ static struct window choose_window(const struct prediction *p, unsigned sockets_
 struct plan plan_strategy_window(const struct plan_view v[2], int i, unsigned round)
 {
     const struct plan_view *counter = &v[!i];
-    struct window w = choose_window(&counter->p, counter->budget, v[i].budget, round);
+    struct window w = choose_window(&counter->p, counter->budget, v[i].targets, round);
     struct plan plan = {0};
     double chance;
 
     w.targets = (int32_t)spray_counter(&plan, i, v, w.first, w.stride, (unsigned)w.targets);
     sweep(&plan, !i, v, (unsigned)w.sockets, v[i].p.port);
     chance = counter->p.confidence * window_chance(&counter->p, &w);
+    if (w.targets == 1)
+        chance *= 1 - stolen(counter, (unsigned)w.sockets);
     plan.chance = chance_meet(v[i].p.confidence, v[i].lenient, chance, counter->lenient);
     return plan;
 }
@@ -306,9 +319,11 @@ struct plan plan_strategy_birthday(const struct plan_view v[2], int i, unsigned 
 {
     const struct plan_view *drawn = &v[!i];
     struct plan plan = {0};
-    unsigned want = birthday_syns(places(drawn), least(drawn->draws, v[i].draws));
+    unsigned want = v[i].targets > 1
+                        ? birthday_syns(places(drawn), least(drawn->draws, v[i].draws))
+                        : drawn->draws;
     unsigned sockets = block_allowance(drawn, want);
-    unsigned targets = least(want, drawn->range);
+    unsigned targets = least(least(want, v[i].targets), drawn->range);
     double chance;
 
     if (sockets == 0)
@@ -329,17 +344,6 @@ struct mark {
     double chance; /* but for what others take meanwhile: ... */
     double stolen;
 };
-
-/*
- * That the very port in the run is somebody else's: held before, or taken between two of the run's
- * SYNs.
- */
-static double stolen(const struct plan_view *v, unsigned sockets)
-{
-    double between = v->p.foreign_rate * spacing_of(sockets) * 1e-6;
-
-    return 1 - (1 - PREDICT_TAKEN) / (1 + between);
-}
 
 static struct mark mark_counter(const struct plan_view *v, unsigned round)
 {

@@ -21,6 +21,7 @@ struct plan_view {
     struct prediction p; /* a copy, since a shared mapping can also be taken as one guessed port */
     enum plan_kind kind;
     unsigned budget;
+    unsigned targets; /* of it, how many one socket may aim at from the predicted port */
     unsigned draws;   /* of it, what birthday may take */
     uint32_t range;   /* PLAN_KIND_RANGE: how many ports are alike */
     double addresses; /* that its mappings are scattered over; 1: one */

@@ -255,6 +255,7 @@ static struct prediction predict_by(const struct predict_input *in)
         shape_fixed(&out, in->local.port);
     } else {
         shape_allocation(&out, in);
+        out.once = mapping == NAT_APDM && out.shape == SHAPE_FIXED;
     }
     if (mapping == NAT_ADM && out.shape != SHAPE_FIXED)
         out.shape = SHAPE_SHARED;

@@ -55,6 +55,9 @@ struct prediction {
     uint16_t sure_low, sure_high;
     double addresses; /* that new mappings are scattered over, `address` one of them; 0: just it */
     double confidence;
+    /* FIXED, but only for the first SYN of the socket: each destination gets a mapping of its own,
+     * and the port is then taken. */
+    bool once;
 };
 
 struct prediction predict(const struct predict_input *in);

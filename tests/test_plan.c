@@ -177,7 +177,7 @@ static uint16_t next_port(const struct prediction *p, unsigned k, unsigned forei
     uint16_t port;
 
     if (p->shape == SHAPE_FIXED)
-        return p->port;
+        return p->once ? (uint16_t)(p->port + k - 1) : p->port;
     if (p->delta != 0)
         return counter_step(p->port, p->delta, (int64_t)foreign + k, p->low, p->high);
     do
@@ -198,7 +198,7 @@ static void play(const struct plan *plan, int i, const struct prediction *p, con
     static struct marks sockets, ports;
     static uint16_t of_socket[UINT16_MAX + 1];
     bool wrong = nat_model_unit(rng) >= p->confidence;
-    bool one_each = p->shape == SHAPE_SHARED || p->shape == SHAPE_FIXED;
+    bool one_each = p->shape == SHAPE_SHARED || (p->shape == SHAPE_FIXED && !p->once);
     unsigned foreign = draw_foreign(p, rng), n, made = 0;
     int k;
 
@@ -325,13 +325,14 @@ static void test_table(void **state)
     const struct prediction block = range(SHAPE_BLOCK, 20480, 20991);
     const struct prediction large = range(SHAPE_BLOCK, 20480, 22527);
     const struct prediction any = range(SHAPE_RANDOM, 1024, 65535);
-    struct prediction doubt = quiet, guess = fixed(40000);
+    struct prediction doubt = quiet, guess = fixed(40000), once = fixed(40000);
     const enum nat_filtering strict = NAT_APDF;
     size_t i;
 
     (void)state;
     doubt.confidence = 0.8;
     guess.confidence = 0.7;
+    once.once = true;
     const struct row rows[] = {
         {"port x port", port, fixed(50000), strict, false, 1, 1, 1, REASON_OK},
         {"port x port, both doubtful", guess, guess, strict, false, 0.48, 0.5, 1, REASON_OK},
@@ -342,6 +343,11 @@ static void test_table(void **state)
         {"port x counter, busy, wraps", port, busy, strict, false, 0.995, 1, 20, REASON_OK},
         {"port x counter, heavy", port, heavy, strict, false, 0.99, 1, 64, REASON_OK},
         {"port x doubtful counter", port, doubt, strict, false, 0.79, 0.81, 8, REASON_OK},
+        {"port for one SYN x port", once, port, strict, false, 1, 1, 1, REASON_OK},
+        {"port for one SYN x quiet counter", once, quiet, strict, false, 0.99, 1, 8, REASON_OK},
+        {"port for one SYN x busy counter", once, busy, strict, false, 0.97, 1, 50, REASON_OK},
+        {"port for one SYN x block of 512", once, block, strict, true, 0.45, 0.5, 256, REASON_OK},
+        {"port for one SYN x random", once, any, strict, true, 0, 0.01, 0, REASON_UNPREDICTABLE},
         {"port x block of 512", port, block, strict, false, 0.998, 1, 64, REASON_OK},
         {"port x block of 2048", port, large, strict, false, 0.85, 0.9, 64, REASON_OK},
         {"port x block of 2048, birthday", port, large, strict, true, 0.998, 1, 128, REASON_OK},
