@@ -11,9 +11,10 @@
 
 #include "log.h"
 
-#define RUNS_MAX    65536u
-#define CHECKS_MAX  4096u
-#define INVITES_MAX 100000u
+#define RUNS_MAX         65536u
+#define CHECKS_MAX       4096u
+#define FILTER_TESTS_MAX 1024u
+#define INVITES_MAX      100000u
 /* A drained peer waits this long before it comes back, and up to as long again. */
 #define DRAIN_DELAY_MS 500
 
@@ -179,10 +180,15 @@ static void load_peer(void *user, const struct row_peer *row)
 }
 
 /* Ticks mean nothing after a restart: an age in wall-clock time is all that is left. */
-static tick tick_of(const struct dispatch *d, stamp at)
+tick dispatch_tick_of(const struct dispatch *d, stamp at)
 {
     stamp age = stamp_now() - at;
     return at && age >= 0 ? d->loop->now - age * TICK_US : TICK_NEVER;
+}
+
+stamp dispatch_stamp_of(const struct dispatch *d, tick at)
+{
+    return at <= d->loop->now ? stamp_now() - (d->loop->now - at) / TICK_US : 0;
 }
 
 static void load_profile(void *user, const struct row_profile *row)
@@ -192,14 +198,10 @@ static void load_profile(void *user, const struct row_profile *row)
     if (!n)
         return;
     n->profile = row->profile;
-    n->learnt = row->learnt;
-    n->refusal_learnt = row->refusal_learnt;
-    n->filtering_learnt = row->filtering_learnt;
-    n->simultaneous_learnt = row->simultaneous_learnt;
-    n->profile.learnt = tick_of(d, row->learnt);
-    n->profile.refusal_learnt = tick_of(d, row->refusal_learnt);
-    n->profile.filtering_learnt = tick_of(d, row->filtering_learnt);
-    n->profile.simultaneous_learnt = tick_of(d, row->simultaneous_learnt);
+    n->profile.learnt = dispatch_tick_of(d, row->learnt);
+    n->profile.refusal_learnt = dispatch_tick_of(d, row->refusal_learnt);
+    n->profile.filtering_learnt = dispatch_tick_of(d, row->filtering_learnt);
+    n->profile.simultaneous_learnt = dispatch_tick_of(d, row->simultaneous_learnt);
     n->profile.last_at = n->profile.learnt;
 }
 
@@ -340,6 +342,7 @@ static void init_tables(struct dispatch *d, const uint8_t hash_key[16])
     slab_init(&d->runs, sizeof(struct run), RUNS_MAX);
     slab_init(&d->sessions, sizeof(struct session), (uint32_t)d->conf->max_sessions);
     slab_init(&d->checks, sizeof(struct check), CHECKS_MAX);
+    slab_init(&d->filter_tests, sizeof(struct filter_test), FILTER_TESTS_MAX);
     slab_init(&d->invites, sizeof(struct invite), INVITES_MAX);
     lookup_init(&d->run_by_token, hash_key, match_token, &d->runs);
     lookup_init(&d->session_by_id, hash_key, match_session, &d->sessions);
@@ -436,6 +439,15 @@ static void end_checks(struct dispatch *d)
     }
 }
 
+static void end_filter_tests(struct dispatch *d)
+{
+    for (uint32_t i = 0; i < slab_end(&d->filter_tests); i++) {
+        struct filter_test *t = slab_at(&d->filter_tests, i);
+        if (t)
+            dispatch_filter_test_end(d, t);
+    }
+}
+
 void dispatch_close(struct dispatch *d)
 {
     if (d->admin)
@@ -447,6 +459,7 @@ void dispatch_close(struct dispatch *d)
     if (d->net)
         net_close(d->net);
     net_probe_close(&d->probe);
+    end_filter_tests(d);
     for (uint32_t i = 0; i < slab_end(&d->runs); i++) {
         struct run *run = slab_at(&d->runs, i);
         if (run)
@@ -461,6 +474,7 @@ void dispatch_close(struct dispatch *d)
     slab_destroy(&d->runs);
     slab_destroy(&d->sessions);
     slab_destroy(&d->checks);
+    slab_destroy(&d->filter_tests);
     slab_destroy(&d->invites);
     peer_table_destroy(&d->table);
     free(d->acknowledging);

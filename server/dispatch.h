@@ -96,6 +96,20 @@ struct check {
     struct ev_timer timer;
 };
 
+/*
+ * Connections back to one peer's throw-away mapping: from another port of the address that it went
+ * to (near), and from another address of ours (far). Remembered until no late answer can come.
+ */
+struct filter_test {
+    struct slot slot;
+    struct dispatch *d;
+    struct endpoint to;
+    struct ref nat, channel, peer; /* of the mapping */
+    uint8_t waiting;               /* for the first answer of so many */
+    bool near, far;                /* let in */
+    struct ev_timer timer;
+};
+
 /* An invite that has not been used: the hash of its token and what it grants. */
 struct invite {
     struct slot slot;
@@ -123,7 +137,7 @@ struct dispatch {
     struct admin *admin;
     struct ev_async store_news;
     struct peer_table table;
-    struct slab runs, sessions, checks, invites;
+    struct slab runs, sessions, checks, filter_tests, invites;
     struct lookup run_by_token, session_by_id, invite_by_hash;
     struct session *waiting; /* list */
     struct ref
@@ -144,6 +158,12 @@ struct dispatch {
 
 /* Wall-clock time, for records. */
 stamp stamp_now(void);
+/*
+ * The same instant on the loop's clock and the wall's; never is TICK_NEVER on the one and 0 on the
+ * other. What lies in the future is taken for never: the wall clock was set back.
+ */
+tick dispatch_tick_of(const struct dispatch *d, stamp at);
+stamp dispatch_stamp_of(const struct dispatch *d, tick at);
 
 /* ---- dispatch.c ---- */
 
@@ -227,6 +247,9 @@ void dispatch_probe_refusal(struct dispatch *d, struct channel *c);
 bool dispatch_filter_due(struct dispatch *d, struct channel *c, unsigned family);
 /* Whether a plan may be another one for knowing the filter. */
 bool dispatch_filter_matters(const struct nat *n);
+/* Whether a test of it is under way. */
+bool dispatch_filter_testing(const struct dispatch *d, const struct nat *n);
+void dispatch_filter_test_end(struct dispatch *d, struct filter_test *t);
 /* A round of this peer's did not meet: if it counted on a lenient filter, that is withdrawn. */
 void dispatch_filter_missed(struct dispatch *d, const struct channel *c, struct nat *n);
 /* A mapping whose owner listens has been observed: connects back. */

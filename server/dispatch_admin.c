@@ -136,7 +136,7 @@ static bool view_nat(void *user, size_t index, struct view_nat *out)
     memset(out, 0, sizeof(*out));
     out->address = n->address;
     out->nat = n->profile.nat;
-    out->learnt = n->learnt;
+    out->learnt = dispatch_stamp_of(d, n->profile.learnt);
     out->peers = n->channels;
     out->hits = n->profile.hits;
     out->misses = n->profile.misses;

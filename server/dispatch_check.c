@@ -124,12 +124,12 @@ static void survey_once(struct dispatch *d, struct check *k, struct channel *c)
     struct nat *n = channel_nat(&d->table, c, c->family);
     tick now = d->loop->now;
     bool fresh = n && n->profile.learnt != TICK_NEVER && now - n->profile.learnt < CHECK_FRESH;
-    bool tried = n && n->checked && now - n->checked < CHECK_FRESH;
+    bool tried = n && mark_within(n->checked, now, CHECK_FRESH);
     k->surveyed = true;
     if (fresh || tried)
         return;
     if (n)
-        n->checked = now;
+        n->checked = mark_at(now);
     dispatch_survey_fully(d, c);
 }
 

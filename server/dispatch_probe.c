@@ -13,9 +13,11 @@
  * more often, whatever address it comes from. */
 #define PROBE_PAUSE (60 * TICK_S)
 /* Several peers behind one NAT each have their filter tested, but not all at once. */
-#define FILTER_PAUSE   (2 * TICK_S)
-#define PROBE_PORT_LOW 20000u
-#define PROBE_PORTS    40000u
+#define FILTER_PAUSE (2 * TICK_S)
+/* A test is remembered for so much longer than an answer to it can come. */
+#define FILTER_SPARE_SECONDS 1.0
+#define PROBE_PORT_LOW       20000u
+#define PROBE_PORTS          40000u
 /* On top of the time that an answer takes. */
 #define PATIENCE_MARGIN (30 * TICK_MS)
 
@@ -43,14 +45,9 @@ static tick patience(const struct net_conn *conn)
     return net_round_trip(conn) * 3 / 2 + PATIENCE_MARGIN;
 }
 
-static bool within(const struct dispatch *d, tick last, tick pause)
+static bool paused(const struct dispatch *d, mark last)
 {
-    return last && d->loop->now - last < pause;
-}
-
-static bool paused(const struct dispatch *d, tick last)
-{
-    return within(d, last, PROBE_PAUSE);
+    return mark_within(last, d->loop->now, PROBE_PAUSE);
 }
 
 /* ---- refusal ---- */
@@ -70,7 +67,7 @@ static void refusal_family(struct dispatch *d, struct channel *c, unsigned famil
         .patience = patience(conn),
     };
     n->probing = net_probe_start(&d->probe, &order);
-    n->probed = d->loop->now;
+    n->probed = mark_at(d->loop->now);
 }
 
 void dispatch_probe_refusal(struct dispatch *d, struct channel *c)
@@ -85,7 +82,6 @@ static void refusal_told(struct dispatch *d, struct nat *n, const struct net_pro
     if (a->let_in)
         return; /* somebody does listen there */
     profile_learn_refusal(&n->profile, a->refusal, d->loop->now);
-    n->refusal_learnt = stamp_now();
     dispatch_nat_put(d, n);
 }
 
@@ -96,6 +92,52 @@ bool dispatch_filter_matters(const struct nat *n)
     return n->profile.nat.mapping != NAT_MAPPING_NONE && n->profile.nat.mapping != NAT_EIM;
 }
 
+bool dispatch_filter_testing(const struct dispatch *d, const struct nat *n)
+{
+    const struct filter_test *t = slab_get(&d->filter_tests, n->filter_test);
+    return t && t->waiting;
+}
+
+void dispatch_filter_test_end(struct dispatch *d, struct filter_test *t)
+{
+    ev_timer_stop(d->loop->ev, &t->timer);
+    slab_release(&d->filter_tests, t);
+}
+
+static void filter_test_over(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+    struct filter_test *t = timer->data;
+    (void)loop;
+    (void)events;
+    dispatch_filter_test_end(t->d, t);
+}
+
+static struct filter_test *filter_test_start(struct dispatch *d, const struct channel *c,
+                                             struct nat *n, const struct net_conn *conn)
+{
+    struct filter_test *t = slab_take(&d->filter_tests);
+    if (!t)
+        return NULL;
+    t->d = d;
+    t->to = conn->remote;
+    t->nat = n->slot.self;
+    t->channel = c->slot.self;
+    t->peer = c->peer;
+    ev_timer_init(&t->timer, filter_test_over,
+                  tick_seconds(patience(conn)) + NET_PROBE_LATE_SECONDS + FILTER_SPARE_SECONDS, 0.);
+    t->timer.data = t;
+    ev_timer_start(d->loop->ev, &t->timer);
+    n->filter_test = t->slot.self;
+    return t;
+}
+
+/* Nobody's filter has just been tested here, or is. */
+static bool filter_free(const struct dispatch *d, const struct nat *n)
+{
+    return !dispatch_filter_testing(d, n) &&
+           !mark_within(n->filter_tested, d->loop->now, FILTER_PAUSE);
+}
+
 bool dispatch_filter_due(struct dispatch *d, struct channel *c, unsigned family)
 {
     const struct nat *n = channel_nat(&d->table, c, family);
@@ -104,7 +146,7 @@ bool dispatch_filter_due(struct dispatch *d, struct channel *c, unsigned family)
         return false;
     return !n ||
            (!profile_filtering_known_of(&n->profile, dispatch_peer_number(c->peer), d->loop->now) &&
-            !n->filter.waiting && !within(d, n->filter.at, FILTER_PAUSE));
+            filter_free(d, n));
 }
 
 /* One of our addresses where the peer's mapping has not been; none: there is no such. */
@@ -123,27 +165,25 @@ void dispatch_filter_test(struct dispatch *d, struct channel *c, const struct ne
     struct nat *n = channel_nat(&d->table, c, family);
     struct peer *p = slab_get(&d->table.peers, c->peer);
     struct endpoint here = net_local(conn);
-    if (!n || !p || endpoint_is_none(&here) || n->filter.waiting ||
-        within(d, n->filter.at, FILTER_PAUSE) || paused(d, p->filter_tested[family]))
+    if (!n || !p || endpoint_is_none(&here) || !filter_free(d, n) ||
+        paused(d, p->filter_tested[family]))
         return;
-    p->filter_tested[family] = d->loop->now;
-    n->filter = (struct filter_test){.to = conn->remote,
-                                     .channel = c->slot.self,
-                                     .owner = p->slot.self,
-                                     .peer = dispatch_peer_number(c->peer),
-                                     .at = d->loop->now};
+    struct filter_test *t = filter_test_start(d, c, n, conn);
+    if (!t)
+        return;
+    p->filter_tested[family] = n->filter_tested = mark_at(d->loop->now);
     struct net_probe_order order = {
-        .owner = n->slot.self,
+        .owner = t->slot.self,
         .what = PROBE_NEAR,
         .from = here,
         .to = conn->remote,
         .patience = patience(conn),
     };
-    n->filter.waiting += net_probe_start(&d->probe, &order);
+    t->waiting += net_probe_start(&d->probe, &order);
     order.what = PROBE_FAR;
     order.from = other_address(d, &here);
     if (!endpoint_is_none(&order.from))
-        n->filter.waiting += net_probe_start(&d->probe, &order);
+        t->waiting += net_probe_start(&d->probe, &order);
 }
 
 /* Whoever is let in from an address that the mapping never saw may be anybody. */
@@ -156,15 +196,14 @@ void dispatch_filter_missed(struct dispatch *d, const struct channel *c, struct 
 {
     if (n->profile.filtering_peer && n->profile.filtering_peer != dispatch_peer_number(c->peer))
         return; /* it was not counted on */
-    if (profile_doubt_filtering(&n->profile, d->loop->now))
-        n->filtering_learnt = stamp_now();
+    profile_doubt_filtering(&n->profile, d->loop->now);
 }
 
-static void filter_told(struct dispatch *d, struct nat *n, const struct net_probe_answer *a)
+static void filter_told(struct dispatch *d, struct filter_test *t, const struct net_probe_answer *a)
 {
-    struct filter_test *t = &n->filter;
-    if (!endpoint_equal(&t->to, &a->order->to))
-        return; /* of an earlier test */
+    struct nat *n = slab_get(&d->table.nats, t->nat);
+    if (!n || !ref_equal(n->filter_test, t->slot.self))
+        return; /* there has been another test since */
     t->near |= a->let_in && a->order->what == PROBE_NEAR;
     t->far |= a->let_in && a->order->what == PROBE_FAR;
     /* An inner NAT may answer what the outer one, which alone the other probe meets, lets in. */
@@ -173,16 +212,16 @@ static void filter_told(struct dispatch *d, struct nat *n, const struct net_prob
     t->waiting = (uint8_t)(t->waiting - !a->late);
     if (t->waiting)
         return;
-    struct peer *p = slab_get(&d->table.peers, t->owner);
+    struct peer *p = slab_get(&d->table.peers, t->peer);
     if (!slab_get(&d->table.channels, t->channel) && !t->far) {
         /* Where the peer has gone nobody listens: that nobody got in says nothing. */
-        t->at = 0;
+        n->filter_tested = 0;
         if (p)
             p->filter_tested[family_index(&t->to)] = 0;
         return;
     }
-    profile_learn_filtering_of(&n->profile, t->peer, filter_verdict(t), d->loop->now);
-    n->filtering_learnt = stamp_now();
+    profile_learn_filtering_of(&n->profile, dispatch_peer_number(t->peer), filter_verdict(t),
+                               d->loop->now);
     dispatch_nat_put(d, n);
 }
 
@@ -200,7 +239,8 @@ static bool cross_due(struct dispatch *d, const struct channel *c, const struct 
     tick now = d->loop->now;
     return d->conf->probe && !d->draining && !c->sessions && ref_is_none(c->survey) &&
            c->surveyed && c->clock.samples > 1 && c->clock.rtt >= CROSS_RTT_LEAST &&
-           !n->filter.waiting && (!paused(d, n->crossed) || n->crossings < CROSSINGS_MOST) &&
+           !dispatch_filter_testing(d, n) &&
+           (!paused(d, n->crossed) || n->crossings < CROSSINGS_MOST) &&
            profile_fresh(&n->profile, now) && keeps_port(&n->profile.nat) &&
            !profile_simultaneous_known_of(&n->profile, dispatch_peer_number(c->peer), now);
 }
@@ -216,7 +256,7 @@ void dispatch_cross(struct dispatch *d, struct channel *c)
     if (!n || !conn || !cross_due(d, c, n))
         return;
     if (!paused(d, n->crossed)) {
-        n->crossed = d->loop->now;
+        n->crossed = mark_at(d->loop->now);
         n->crossings = 0;
     }
     n->crossings++;
@@ -287,8 +327,6 @@ void dispatch_cross_end(struct dispatch *d, struct run *run)
               x.opened_at ? tick_seconds(x.opened_at - x.answered_at) * 1e3 : 0.);
     if (n && (x.told == CROSSING_CAME_IN || refused)) {
         profile_learn_crossing(&n->profile, dispatch_peer_number(c->peer), refused, d->loop->now);
-        if (!n->profile.crossings_refused)
-            n->simultaneous_learnt = stamp_now();
         dispatch_nat_put(d, n);
     }
     if (c)
@@ -305,7 +343,7 @@ static void cross_told_here(struct run *run, const struct net_probe_answer *a)
 
 bool dispatch_double_recent(const struct dispatch *d, const struct nat *n)
 {
-    return within(d, n->doubled, DOUBLE_SPAN);
+    return mark_within(n->doubled, d->loop->now, DOUBLE_SPAN);
 }
 
 /*
@@ -335,7 +373,7 @@ void dispatch_look_behind(struct dispatch *d, struct channel *c)
         dispatch_sync(d, w); /* is it still there? Its answer leads here again */
         return;
     }
-    n->doubled = d->loop->now;
+    n->doubled = mark_at(d->loop->now);
     profile_learn_feature(&n->profile, NAT_FEATURE_DOUBLE, true, d->loop->now);
     dispatch_nat_put(d, n);
 }
@@ -345,19 +383,19 @@ void dispatch_look_behind(struct dispatch *d, struct channel *c)
 void dispatch_probed(void *user, const struct net_probe_answer *answer)
 {
     struct dispatch *d = user;
-    struct nat *n = slab_get(&d->table.nats, answer->order->owner);
-    struct run *run = slab_get(&d->runs, answer->order->owner);
+    struct ref owner = answer->order->owner;
+    unsigned what = answer->order->what;
+    struct run *run = what == PROBE_CROSSING ? slab_get(&d->runs, owner) : NULL;
+    struct nat *n = what == PROBE_REFUSAL ? slab_get(&d->table.nats, owner) : NULL;
+    struct filter_test *t =
+        what == PROBE_NEAR || what == PROBE_FAR ? slab_get(&d->filter_tests, owner) : NULL;
 
-    if (answer->order->what == PROBE_CROSSING) {
-        if (run)
-            cross_told_here(run, answer);
-        return;
-    }
-    if (!n)
-        return;
-    if (answer->order->what == PROBE_REFUSAL)
+    if (run)
+        cross_told_here(run, answer);
+    if (n)
         refusal_told(d, n, answer);
-    else
-        filter_told(d, n, answer);
-    dispatch_ready(d);
+    if (t)
+        filter_told(d, t, answer);
+    if (n || t)
+        dispatch_ready(d);
 }

@@ -18,10 +18,10 @@ void dispatch_nat_put(struct dispatch *d, struct nat *n)
     struct row row = {.kind = ROW_PROFILE};
     row.profile.address = n->address;
     row.profile.profile = n->profile;
-    row.profile.learnt = n->learnt;
-    row.profile.refusal_learnt = n->refusal_learnt;
-    row.profile.filtering_learnt = n->filtering_learnt;
-    row.profile.simultaneous_learnt = n->simultaneous_learnt;
+    row.profile.learnt = dispatch_stamp_of(d, n->profile.learnt);
+    row.profile.refusal_learnt = dispatch_stamp_of(d, n->profile.refusal_learnt);
+    row.profile.filtering_learnt = dispatch_stamp_of(d, n->profile.filtering_learnt);
+    row.profile.simultaneous_learnt = dispatch_stamp_of(d, n->profile.simultaneous_learnt);
     dispatch_put(d, &row);
 }
 
@@ -176,7 +176,6 @@ static void learn_family(struct dispatch *d, struct run *run, struct channel *c,
         count_pool(run, c, n, family);
     if (n->profile.nat.features & NAT_FEATURE_DOUBLE && !dispatch_double_recent(d, n))
         profile_learn_feature(&n->profile, NAT_FEATURE_DOUBLE, false, d->loop->now);
-    n->learnt = stamp_now();
     dispatch_nat_put(d, n);
     log_profile(n);
 }
@@ -400,7 +399,7 @@ bool dispatch_surveyed(struct dispatch *d, struct channel *c)
 {
     for (unsigned family = 0; family < FAMILY_COUNT; family++) {
         const struct nat *n = channel_nat(&d->table, c, family);
-        if (n && (n->probing || (n->filter.waiting && dispatch_filter_matters(n))))
+        if (n && (n->probing || (dispatch_filter_matters(n) && dispatch_filter_testing(d, n))))
             return false;
     }
     return c->surveyed && clock_estimate_known(&c->clock);

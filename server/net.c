@@ -129,7 +129,7 @@ struct endpoint net_local(const struct net_conn *c)
     struct sockaddr_storage sa;
     socklen_t len = sizeof(sa);
     struct endpoint local = endpoint_none();
-    if (getsockname(c->fd, (struct sockaddr *)&sa, &len) == 0)
+    if (getsockname(c->io.fd, (struct sockaddr *)&sa, &len) == 0)
         endpoint_from_sockaddr((const struct sockaddr *)&sa, &local);
     return local;
 }
@@ -138,7 +138,7 @@ tick net_round_trip(const struct net_conn *c)
 {
     struct tcp_info info;
     socklen_t len = sizeof(info);
-    if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+    if (getsockopt(c->io.fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
         return 0;
     return info.tcpi_rtt * TICK_US;
 }

@@ -43,22 +43,31 @@ enum net_closing {
     NET_CLOSED_COUNT
 };
 
+struct net_buffer {
+    uint32_t len, size;
+    uint8_t bytes[];
+};
+
+/* What a channel needs and what the other states need share their room (net_conn_enter()). */
 struct net_conn {
     struct slot slot;
-    struct ev_io io;
-    int fd;
-    uint8_t state;
-    bool queued; /* in one of net's deadline lists */
+    struct ref owner; /* what dispatch made of it */
+    struct ev_io io;  /* and its socket */
     struct endpoint remote;
-    struct noise_cipher send, receive;
-    uint8_t
-        *in; /* a frame that is not whole yet; FRAME_HEADER_SIZE + FRAME_BODY_MAX bytes, or NULL */
-    uint8_t *out; /* what the kernel would not take yet, or NULL */
-    uint32_t in_len, out_len, out_size;
-    struct ref owner;       /* what dispatch made of it */
+    uint8_t state;
+    bool queued;            /* in one of net's deadline lists */
+    struct net_buffer *in;  /* a frame that is not whole yet, or NULL */
+    struct net_buffer *out; /* what the kernel would not take yet, or NULL */
     uint8_t peer[KEY_SIZE]; /* the key it has proven */
-    tick deadline;
-    struct net_conn *before, *after; /* neighbours in the deadline list */
+    union {
+        struct { /* NET_CHANNEL */
+            struct noise_cipher send, receive;
+        };
+        struct { /* all others */
+            tick deadline;
+            struct net_conn *before, *after; /* neighbours in the deadline list */
+        };
+    };
 };
 
 struct net_listener {

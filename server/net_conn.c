@@ -77,7 +77,7 @@ void net_drop(struct net *net, struct net_conn *c, enum net_closing why)
         return; /* the handler closed it already */
     unqueue(net, c);
     ev_io_stop(net->loop, &c->io);
-    close(c->fd);
+    close(c->io.fd);
     net_limit_give(&net->per_address, &c->remote);
     free(c->in);
     free(c->out);
@@ -89,8 +89,8 @@ void net_finish(struct net *net, struct net_conn *c)
     if (c->state == NET_CLOSING)
         return;
     net_conn_enter(net, c, NET_CLOSING);
-    if (!c->out_len)
-        shutdown(c->fd, SHUT_WR);
+    if (!c->out)
+        shutdown(c->io.fd, SHUT_WR);
 }
 
 /* ---- out ---- */
@@ -100,7 +100,7 @@ static void want(struct net *net, struct net_conn *c, int events)
     if ((c->io.events & (EV_READ | EV_WRITE)) == events && ev_is_active(&c->io))
         return;
     ev_io_stop(net->loop, &c->io);
-    ev_io_set(&c->io, c->fd, events);
+    ev_io_set(&c->io, c->io.fd, events);
     if (events)
         ev_io_start(net->loop, &c->io);
 }
@@ -108,21 +108,21 @@ static void want(struct net *net, struct net_conn *c, int events)
 /* Keeps what the kernel did not take. False: too much, or no memory. */
 static bool keep(struct net_conn *c, const uint8_t *bytes, size_t len)
 {
-    size_t need = c->out_len + len;
+    size_t kept = c->out ? c->out->len : 0, need = kept + len;
     if (need > OUT_MAX)
         return false;
-    if (need > c->out_size) {
-        uint32_t size = c->out_size ? c->out_size : IN_SIZE;
+    if (!c->out || need > c->out->size) {
+        uint32_t size = c->out ? c->out->size : IN_SIZE;
         while (size < need)
             size *= 2;
-        uint8_t *out = realloc(c->out, size);
+        struct net_buffer *out = realloc(c->out, sizeof(*out) + size);
         if (!out)
             return false;
+        out->size = size;
         c->out = out;
-        c->out_size = size;
     }
-    memcpy(c->out + c->out_len, bytes, len);
-    c->out_len += (uint32_t)len;
+    memcpy(c->out->bytes + kept, bytes, len);
+    c->out->len = (uint32_t)need;
     return true;
 }
 
@@ -133,10 +133,10 @@ static bool keep(struct net_conn *c, const uint8_t *bytes, size_t len)
 static void put(struct net *net, struct net_conn *c, const uint8_t *bytes, size_t len)
 {
     ssize_t sent = 0;
-    if (!c->out_len) {
-        sent = send(c->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (!c->out) {
+        sent = send(c->io.fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-            shutdown(c->fd, SHUT_RDWR);
+            shutdown(c->io.fd, SHUT_RDWR);
             return;
         }
         sent = sent < 0 ? 0 : sent;
@@ -144,7 +144,7 @@ static void put(struct net *net, struct net_conn *c, const uint8_t *bytes, size_
     if ((size_t)sent == len)
         return;
     if (!keep(c, bytes + sent, len - (size_t)sent)) {
-        shutdown(c->fd, SHUT_RDWR);
+        shutdown(c->io.fd, SHUT_RDWR);
         return;
     }
     want(net, c, EV_READ | EV_WRITE);
@@ -152,22 +152,21 @@ static void put(struct net *net, struct net_conn *c, const uint8_t *bytes, size_
 
 static void drain(struct net *net, struct net_conn *c)
 {
-    ssize_t sent = send(c->fd, c->out, c->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent = send(c->io.fd, c->out->bytes, c->out->len, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0) {
         if (errno != EAGAIN && errno != EINTR)
             net_drop(net, c, NET_CLOSED_ERROR);
         return;
     }
-    c->out_len -= (uint32_t)sent;
-    memmove(c->out, c->out + sent, c->out_len);
-    if (c->out_len)
+    c->out->len -= (uint32_t)sent;
+    memmove(c->out->bytes, c->out->bytes + sent, c->out->len);
+    if (c->out->len)
         return;
     free(c->out);
     c->out = NULL;
-    c->out_size = 0;
     want(net, c, EV_READ);
     if (c->state == NET_CLOSING)
-        shutdown(c->fd, SHUT_WR);
+        shutdown(c->io.fd, SHUT_WR);
 }
 
 void net_send(struct net *net, struct net_conn *c, const struct msg *m)
@@ -181,7 +180,7 @@ void net_send(struct net *net, struct net_conn *c, const struct msg *m)
     int sealed = len < 0 ? -1 : noise_seal(&c->send, body, (size_t)len, body);
     if (sealed < 0) {
         log_error("cannot send %s: it does not fit its frame", msg_name(m->type));
-        shutdown(c->fd, SHUT_RDWR);
+        shutdown(c->io.fd, SHUT_RDWR);
         return;
     }
     frame_put_header(frame, (size_t)sealed);
@@ -292,24 +291,23 @@ static void unframe(struct net *net, struct net_conn *c, uint8_t *bytes, size_t 
     }
     if (!len)
         return;
-    if (!c->in && !(c->in = malloc(IN_SIZE))) {
+    if (!(c->in = malloc(sizeof(*c->in) + len))) {
         net_drop(net, c, NET_CLOSED_BUSY);
         return;
     }
-    memcpy(c->in, bytes, len); /* less than one frame, or frame_parse would have taken it */
-    c->in_len = (uint32_t)len;
+    c->in->size = c->in->len = (uint32_t)len; /* less than one frame */
+    memcpy(c->in->bytes, bytes, len);
 }
 
 static void fill(struct net *net, struct net_conn *c)
 {
-    size_t kept = c->in_len;
+    size_t kept = c->in ? c->in->len : 0;
     if (kept) {
-        memcpy(net->scratch, c->in, kept);
+        memcpy(net->scratch, c->in->bytes, kept);
         free(c->in);
         c->in = NULL;
-        c->in_len = 0;
     }
-    ssize_t got = recv(c->fd, net->scratch + kept, sizeof(net->scratch) - kept, MSG_DONTWAIT);
+    ssize_t got = recv(c->io.fd, net->scratch + kept, sizeof(net->scratch) - kept, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         got = 0;
     else if (got == 0) {
@@ -329,7 +327,7 @@ static void ready(struct ev_loop *loop, struct ev_io *io, int events)
     struct net *net = ev_userdata(loop);
     struct net_conn *c = io->data;
     struct ref self = c->slot.self;
-    if ((events & EV_WRITE) && c->out_len)
+    if ((events & EV_WRITE) && c->out)
         drain(net, c);
     if ((events & EV_READ) && slab_get(&net->conns, self) == c)
         fill(net, c);
@@ -353,7 +351,6 @@ void net_conn_accept(struct net *net, int fd, const struct endpoint *remote)
         close(fd);
         return;
     }
-    c->fd = fd;
     c->remote = *remote;
     ev_io_init(&c->io, ready, fd, EV_READ);
     c->io.data = c;
@@ -367,8 +364,8 @@ void net_conn_established(struct net *net, struct net_conn *c, const struct hand
     frame_put_header(frame, HANDSHAKE_MESSAGE_2);
     memcpy(frame + FRAME_HEADER_SIZE, r->answer, HANDSHAKE_MESSAGE_2);
     put(net, c, frame, sizeof(frame));
-    c->send = r->send;
-    c->receive = r->receive;
     memcpy(c->peer, r->peer, KEY_SIZE);
     net_conn_enter(net, c, NET_CHANNEL);
+    c->send = r->send;
+    c->receive = r->receive;
 }

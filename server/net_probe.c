@@ -11,8 +11,6 @@
 #include <unistd.h>
 
 #define PROBES_MAX 256
-/* How long a late answer may still correct "silence". */
-#define LATE_SECONDS 3.0
 /* How long a reserved port waits for its SYN. */
 #define RESERVED_SECONDS 10.0
 
@@ -119,7 +117,7 @@ static void expired(struct ev_loop *loop, struct ev_timer *timer, int events)
         return;
     }
     probe->silent_so_far = true;
-    timer->repeat = LATE_SECONDS;
+    timer->repeat = NET_PROBE_LATE_SECONDS;
     ev_timer_again(loop, timer);
     tell(probe->owner, &order, false, NAT_SILENCE);
 }

@@ -19,6 +19,8 @@
  * The answer is given twice where there is silence at first: after `patience` as what to go by, and
  * once more if a late answer corrects it, which the one retransmission of a lost SYN gets too.
  */
+#define NET_PROBE_LATE_SECONDS 3.0 /* a correction comes within so long */
+
 struct net_probe_order {
     struct ref owner;     /* the caller's own, given back with the answer */
     unsigned what;        /* likewise */

@@ -27,21 +27,37 @@ enum { FAMILY_4, FAMILY_6, FAMILY_COUNT };
  */
 enum peer_access { PEER_NO_ENTRY, PEER_ALLOWED, PEER_BANNED };
 
+/*
+ * When something was done last that is not done again for a while: in whole seconds, rounded up so
+ * that no pause is cut short; 0: never. In half the room of a tick, as every idle peer has several.
+ */
+typedef uint32_t mark;
+
+static inline mark mark_at(tick now)
+{
+    return (mark)(now / TICK_S + 1);
+}
+
+static inline bool mark_within(mark last, tick now, tick span)
+{
+    return last && now - last * TICK_S < span;
+}
+
 struct peer {
     struct slot slot;
     uint8_t key[KEY_SIZE];
     char *name; /* owned; NULL: none */
     struct ref listener;
     struct account syns[FAMILY_COUNT]; /* that surveys and sessions had it send */
-    uint32_t requested;                 /* sessions under way that it asked for */
-    uint16_t channels;
-    struct port_block block; /* its own, on the NAT that it was seen on last */
+    struct port_block block;           /* its own, on the NAT that it was seen on last */
     struct ref block_nat;
-    uint8_t access;       /* enum peer_access */
-    bool registered;      /* has registered at least once, and that is on its way to the store */
     stamp access_expires; /* 0: never */
     stamp first_seen, last_seen;
-    tick filter_tested[2]; /* when its filter was tested last, per family; 0: never */
+    mark filter_tested[FAMILY_COUNT];
+    uint32_t requested; /* sessions under way that it asked for */
+    uint16_t channels;
+    uint8_t access;  /* enum peer_access */
+    bool registered; /* has registered at least once, and that is on its way to the store */
 };
 
 static inline unsigned family_index(const struct endpoint *e)
@@ -74,33 +90,22 @@ struct channel {
     bool surveyed;
 };
 
-/* Connections back to one peer's throw-away mapping: from another port of the address that it went
- * to (near), and from another address of ours (far). */
-struct filter_test {
-    struct endpoint to;
-    struct ref channel, owner; /* of the mapping; the owner is a peer */
-    uint64_t peer;             /* its number */
-    uint8_t waiting;           /* for the first answer of so many */
-    bool near, far;            /* let in */
-    tick at;                   /* 0: never */
-};
-
 struct nat {
     struct slot slot;
     struct endpoint address; /* net_limit_block() of it */
+    uint32_t channels;       /* that come from it now */
     struct profile profile;
-    struct account syns; /* that surveys and sessions had its peers send */
-    uint32_t channels; /* that come from it now */
-    bool probing;      /* its refusal is being tried out */
-    struct filter_test filter;
-    tick crossed; /* when simultaneous open was tried, first of `crossings` times; 0: never */
+    struct account syns;    /* that surveys and sessions had its peers send */
+    struct ref filter_test; /* the last one, if it is still remembered */
+    struct ref witness;     /* the channel that last told its clock from here */
+    mark filter_tested;
+    mark crossed; /* when simultaneous open was tried, first of `crossings` times */
+    mark doubled; /* when a second NAT was seen behind it */
+    mark checked; /* when it was surveyed for a check */
+    mark probed;  /* when its refusal was tried out */
     uint8_t crossings;
     uint8_t pool_addresses, pool_draws; /* public addresses seen, of so many connections */
-    tick doubled;       /* when a second NAT was seen behind it last; 0: never */
-    struct ref witness; /* the channel that last told its clock from here */
-    tick checked;       /* when it was last surveyed for a check; 0: never */
-    tick probed;        /* when that was done last */
-    stamp learnt, refusal_learnt, filtering_learnt, simultaneous_learnt;
+    bool probing; /* that is under way */
 };
 
 struct peer_table {

@@ -64,23 +64,24 @@ struct voice {
 
 struct profile {
     struct nat_summary nat;
-    tick learnt;         /* the last observation; TICK_NEVER: nothing is known yet */
-    tick refusal_learnt; /* when `nat.refusal` was measured; TICK_NEVER: never */
-    tick last_at;        /* the newest mapping of a counter: when ... */
-    uint16_t last_port;  /* ... and which port; 0: not known */
-    uint16_t low, high;  /* the range that ports were seen in; 0: none yet */
-    uint16_t block_size; /* how many ports a block has, whosever; 0: not known */
-    double weight;       /* mappings behind allocation and delta */
-    double drift_sum;    /* forgotten sums: foreign allocations seen, and seconds watched */
+    bool one_address : 1; /* only ever seen by one server address: EIM and ADM look alike there */
+    bool second_hand : 1; /* only for whom others' word is not enough (profile_view()) */
+    uint8_t turns; /* times a counter was seen behind where it had been: does it turn there? */
+    uint8_t looks; /* batches that `low` and `high` stand for */
+    uint8_t crossings_refused; /* measurements in a row that found simultaneous open refused */
+    tick learnt;               /* the last observation; TICK_NEVER: nothing is known yet */
+    tick refusal_learnt;       /* when `nat.refusal` was measured; TICK_NEVER: never */
+    tick last_at;              /* the newest mapping of a counter: when ... */
+    uint16_t last_port;        /* ... and which port; 0: not known */
+    uint16_t low, high;        /* the range that ports were seen in; 0: none yet */
+    uint16_t block_size;       /* how many ports a block has, whosever; 0: not known */
+    double weight;             /* mappings behind allocation and delta */
+    double drift_sum;          /* forgotten sums: foreign allocations seen, and seconds watched */
     double drift_seconds;
     float trust;        /* 0..1: `nat.confidence`, finer; 0: not worked out */
     uint32_t missed_at; /* the last miss, in seconds */
     uint32_t hits;      /* rounds that met as predicted */
     uint32_t misses;    /* rounds since the last hit that did not */
-    bool one_address;   /* only ever seen by one server address: EIM and ADM look alike there */
-    bool second_hand;   /* only for whom others' word is not enough (profile_view()) */
-    uint8_t turns;      /* times a counter was seen behind where it had been: does it turn there? */
-    uint8_t looks;      /* batches that `low` and `high` stand for */
     struct voice voices[PROFILE_VOICES];
 
     /*
@@ -89,7 +90,6 @@ struct profile {
      */
     tick filtering_learnt, pooling_learnt, simultaneous_learnt; /* TICK_NEVER: never */
     uint64_t filtering_peer, pooling_peer, simultaneous_peer;
-    uint8_t crossings_refused; /* measurements in a row that found simultaneous open refused */
 };
 
 /* How long a profile is taken as it is, without another survey. */

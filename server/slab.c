@@ -9,7 +9,7 @@
 void slab_init(struct slab *s, size_t item_size, uint32_t most)
 {
     memset(s, 0, sizeof(*s));
-    s->item_size = (item_size + 15) & ~(size_t)15;
+    s->item_size = item_size;
     s->most = most;
 }
 
@@ -27,6 +27,11 @@ static struct slot *slot_at(const struct slab *s, uint32_t index)
                                    (size_t)(index % CHUNK) * s->item_size);
 }
 
+static bool in_use(const struct slot *slot)
+{
+    return slot->self.generation % 2 == 1;
+}
+
 static bool add_chunk(struct slab *s)
 {
     uint8_t **chunks = realloc(s->chunks, (s->chunk_count + 1) * sizeof(*chunks));
@@ -39,7 +44,7 @@ static bool add_chunk(struct slab *s)
     s->chunks[s->chunk_count++] = chunk;
     for (uint32_t i = CHUNK; i-- > 0;) {
         uint32_t index = (s->chunk_count - 1) * CHUNK + i;
-        slot_at(s, index)->next_free = s->free_head;
+        slot_at(s, index)->self.index = s->free_head;
         s->free_head = index + 1;
     }
     return true;
@@ -52,11 +57,9 @@ void *slab_take(struct slab *s)
     uint32_t index = s->free_head - 1;
     struct slot *slot = slot_at(s, index);
     uint32_t generation = slot->self.generation + 1;
-    s->free_head = slot->next_free;
+    s->free_head = slot->self.index;
     memset(slot, 0, s->item_size);
-    slot->self.index = index;
-    slot->self.generation = generation ? generation : 1;
-    slot->used = true;
+    slot->self = (struct ref){index, generation};
     s->used++;
     return slot;
 }
@@ -66,8 +69,7 @@ void slab_release(struct slab *s, void *item)
     struct slot *slot = item;
     struct ref self = slot->self;
     memset(slot, 0, s->item_size); /* slots hold keys */
-    slot->self = self;
-    slot->next_free = s->free_head;
+    slot->self = (struct ref){s->free_head, self.generation + 1};
     s->free_head = self.index + 1;
     s->used--;
 }
@@ -77,7 +79,7 @@ void *slab_get(const struct slab *s, struct ref r)
     if (ref_is_none(r) || r.index >= slab_end(s))
         return NULL;
     struct slot *slot = slot_at(s, r.index);
-    return slot->used && slot->self.generation == r.generation ? slot : NULL;
+    return in_use(slot) && slot->self.generation == r.generation ? slot : NULL;
 }
 
 void *slab_at(const struct slab *s, uint32_t index)
@@ -85,7 +87,7 @@ void *slab_at(const struct slab *s, uint32_t index)
     if (index >= slab_end(s))
         return NULL;
     struct slot *slot = slot_at(s, index);
-    return slot->used ? slot : NULL;
+    return in_use(slot) ? slot : NULL;
 }
 
 uint32_t slab_end(const struct slab *s)

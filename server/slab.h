@@ -31,9 +31,7 @@ static inline bool ref_equal(struct ref a, struct ref b)
 
 /* Must be the first member of every slot type. */
 struct slot {
-    struct ref self; /* while in use */
-    uint32_t next_free;
-    bool used;
+    struct ref self; /* generation odd: in use; even: free, and index + 1 of the next free one */
 };
 
 struct slab {

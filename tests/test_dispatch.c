@@ -670,11 +670,11 @@ static void test_is_no_reflector(void **state)
     int listener, fd = listen_and_dial("127.0.0.1", &s->steps.at[step], &listener);
     uint32_t before = t->d.probe.probes.used;
     assert_false(observe_on(t, fd, s, step, wrong, &answer));
-    assert_int_equal(loopback_nat(t)->filter.at, 0);
+    assert_int_equal(loopback_nat(t)->filter_tested, 0);
     close(listener);
     fd = listen_and_dial("127.0.0.2", &s->steps.at[step], &listener);
     assert_true(observe_on(t, fd, s, step, s->secret, &answer));
-    assert_int_equal(loopback_nat(t)->filter.at, 0);
+    assert_int_equal(loopback_nat(t)->filter_tested, 0);
     assert_true(t->d.probe.probes.used <= before);
     close(listener);
     /* The word on a SYN that nobody sent. */
@@ -708,7 +708,7 @@ static void test_gone_before_the_answer(void **state)
     /* The run ended with its channel or is about to: either way nothing is learnt. */
     observe_on(t, fd, s, step, s->secret, &answer);
     for (const tick until = loop_clock() + TICK_S;
-         loop_clock() < until && loopback_nat(t)->filter.waiting;)
+         loop_clock() < until && dispatch_filter_testing(&t->d, loopback_nat(t));)
         turn(t);
     assert_int_equal(loopback_nat(t)->profile.nat.filtering, NAT_FILTERING_UNKNOWN);
 }
