@@ -33,7 +33,7 @@ struct peer {
     char *name; /* owned; NULL: none */
     struct ref listener;
     struct account syns[FAMILY_COUNT]; /* that surveys and sessions had it send */
-    uint32_t requested;                 /* sessions under way that it asked for */
+    uint32_t requested;                /* sessions under way that it asked for */
     uint16_t channels;
     struct port_block block; /* its own, on the NAT that it was seen on last */
     struct ref block_nat;
@@ -72,6 +72,8 @@ struct channel {
     uint8_t samples;      /* of the clock, at the beginning */
     bool listening;
     bool surveyed;
+    bool control_port; /* can be punched from */
+    struct ref lent;   /* the last session that punched from it */
 };
 
 /* Connections back to one peer's throw-away mapping: from another port of the address that it went
@@ -90,8 +92,8 @@ struct nat {
     struct endpoint address; /* net_limit_block() of it */
     struct profile profile;
     struct account syns; /* that surveys and sessions had its peers send */
-    uint32_t channels; /* that come from it now */
-    bool probing;      /* its refusal is being tried out */
+    uint32_t channels;   /* that come from it now */
+    bool probing;        /* its refusal is being tried out */
     struct filter_test filter;
     tick crossed; /* when simultaneous open was tried, first of `crossings` times; 0: never */
     uint8_t crossings;
