@@ -29,14 +29,23 @@ static bool has_family(struct dispatch *d, const struct channel *c, unsigned fam
 static struct plan_party party_of(struct dispatch *d, const struct channel *c, unsigned family,
                                   uint16_t budget, bool birthday)
 {
-    return (struct plan_party){
+    const struct port_block *block = dispatch_block(d, c, family);
+    struct plan_party out = {
         .profile = &channel_nat(&d->table, c, family)->profile,
+        .peer = dispatch_peer_number(c->peer),
+        .nat = dispatch_nat_of(d, c, family),
         .address = endpoint_with_port(c->observed[family], 0),
         .local = endpoint_with_port(c->local[family], 0),
         .budget = birthday ? budget : (uint16_t)tick_min(budget, d->conf->syn_budget),
         .most = DISPATCH_BUDGET_BIRTHDAY,
         .birthday = birthday,
     };
+    if (block) {
+        port_block_bounds(block, &out.block_low, &out.block_high);
+        out.sure_low = block->low;
+        out.sure_high = block->high;
+    }
+    return out;
 }
 
 static struct plan_moment moment_of(struct dispatch *d, tick delay)
@@ -54,7 +63,7 @@ static void add_nats(struct dispatch *d, const struct channel *c, struct nats *n
         if (!n || endpoint_is_none(&c->observed[family]))
             continue;
         nats->at[nats->count].address = endpoint_with_port(c->observed[family], 0);
-        nats->at[nats->count++].nat = n->profile.nat;
+        nats->at[nats->count++].nat = dispatch_nat_of(d, c, family);
     }
 }
 

@@ -167,6 +167,9 @@ static void filter_told(struct dispatch *d, struct nat *n, const struct net_prob
         return; /* of an earlier test */
     t->near |= a->let_in && a->order->what == PROBE_NEAR;
     t->far |= a->let_in && a->order->what == PROBE_FAR;
+    /* An inner NAT may answer what the outer one, which alone the other probe meets, lets in. */
+    if (!a->let_in && (a->refusal == NAT_RST || a->refusal == NAT_ICMP))
+        profile_learn_refusal(&n->profile, a->refusal, d->loop->now);
     t->waiting = (uint8_t)(t->waiting - !a->late);
     if (t->waiting)
         return;

@@ -87,6 +87,10 @@ static struct prediction predict_side(struct dispatch *d, struct session *s, uns
         in.sure_low = block->low;
         in.sure_high = block->high;
     }
+    if (dispatch_nat_of(d, c, family).pooling == NAT_ARBITRARY) {
+        in.addresses_seen = n->pool_addresses;
+        in.address_draws = n->pool_draws;
+    }
     return predict(&in);
 }
 
@@ -153,8 +157,9 @@ static uint16_t held_ports(struct dispatch *d, const struct session *s, unsigned
     return sum < UINT16_MAX ? (uint16_t)sum : UINT16_MAX;
 }
 
+/* Both sides' mappings are made when their SYNs leave: `start`, on the server's clock. */
 static struct family_plan plan_family(struct dispatch *d, struct session *s, unsigned family,
-                                      tick at)
+                                      const tick start[2])
 {
     struct family_plan out = {.possible =
                                   has_family(d, s, 0, family) && has_family(d, s, 1, family)};
@@ -165,7 +170,7 @@ static struct family_plan plan_family(struct dispatch *d, struct session *s, uns
         struct nat_summary n = dispatch_nat_of(d, c, family);
         uint16_t own = allowed(d, s, i), left = dispatch_syns_left(d, c, family);
         out.limited |= left < own;
-        s->prediction[i][family] = predict_side(d, s, i, family, at);
+        s->prediction[i][family] = predict_side(d, s, i, family, start[i]);
         side[i] = (struct plan_side){
             .prediction = s->prediction[i][family],
             .filtering = (enum nat_filtering)n.filtering,
@@ -467,10 +472,12 @@ enum reason dispatch_punch(struct dispatch *d, struct session *s, tick *until, t
         return REASON_PEER_LOST;
     if (!clock_estimate_known(&a->clock) || !clock_estimate_known(&b->clock))
         return REASON_PROTOCOL; /* a client that answers no SYNC cannot be given a moment */
-    tick soon = d->loop->now +
-                2 * tick_max(clock_estimate_delay(&a->clock), clock_estimate_delay(&b->clock));
+    for (unsigned family = 0; family < FAMILY_COUNT; family++)
+        plans[family] = (struct family_plan){
+            .possible = has_family(d, s, 0, family) && has_family(d, s, 1, family)};
+    struct schedule when = schedule_round(d, s, plans);
     for (unsigned family = 0; family < FAMILY_COUNT; family++) {
-        plans[family] = plan_family(d, s, family, soon);
+        plans[family] = plan_family(d, s, family, when.start_server);
         any |= plans[family].possible && plans[family].plan.reason == REASON_OK;
     }
     add_hosts(d, s, 0, &hosts);
@@ -481,7 +488,7 @@ enum reason dispatch_punch(struct dispatch *d, struct session *s, tick *until, t
     s->together = reason_together(a, b, plans, any);
     if (s->together != REASON_OK && s->limits.rounds > ROUNDS_TOGETHER)
         s->limits.rounds = ROUNDS_TOGETHER;
-    struct schedule when = schedule_round(d, s, plans);
+    when = schedule_round(d, s, plans);
     record(d, s, plans, &when);
     send_punch(d, s, 0, plans, &when);
     send_punch(d, s, 1, plans, &when);

@@ -75,6 +75,27 @@ static void learn_pooling(struct dispatch *d, const struct run *run, struct nat 
         profile_learn_pooling_of(&n->profile, peer, NAT_PAIRED, d->loop->now);
 }
 
+/* How many addresses a pool has shows in how few, or many, a survey's connections came from. */
+static void count_pool(const struct run *run, const struct channel *c, struct nat *n,
+                       unsigned family)
+{
+    struct endpoint seen[MSG_STEPS_MAX + 1] = {c->observed[family]};
+    unsigned count = 1, draws = 1;
+    for (unsigned i = 0; i < run->count; i++) {
+        const struct endpoint *e = &run->observations[i].observed;
+        unsigned k = 0;
+        if (family_index(e) != family)
+            continue;
+        draws++;
+        while (k < count && !endpoint_same_address(&seen[k], e))
+            k++;
+        if (k == count)
+            seen[count++] = *e;
+    }
+    n->pool_addresses = (uint8_t)count;
+    n->pool_draws = (uint8_t)draws;
+}
+
 static void put_observations(struct dispatch *d, const struct run *run, const struct peer *p)
 {
     struct row row = {.kind = ROW_OBSERVATION};
@@ -151,6 +172,8 @@ static void learn_family(struct dispatch *d, struct run *run, struct channel *c,
     profile_learn(&n->profile, own, count, d->loop->now);
     learn_block(d, c, family, own, count);
     learn_pooling(d, run, n, dispatch_peer_number(c->peer), own, count);
+    if (run->pooled)
+        count_pool(run, c, n, family);
     if (n->profile.nat.features & NAT_FEATURE_DOUBLE && !dispatch_double_recent(d, n))
         profile_learn_feature(&n->profile, NAT_FEATURE_DOUBLE, false, d->loop->now);
     n->learnt = stamp_now();

@@ -97,6 +97,7 @@ struct nat {
     struct filter_test filter;
     tick crossed; /* when simultaneous open was tried, first of `crossings` times; 0: never */
     uint8_t crossings;
+    uint8_t pool_addresses, pool_draws; /* public addresses seen, of so many connections */
     tick doubled;       /* when a second NAT was seen behind it last; 0: never */
     struct ref witness; /* the channel that last told its clock from here */
     tick checked;       /* when it was last surveyed for a check; 0: never */

@@ -35,12 +35,18 @@ static struct prediction predicted(const struct plan_party *p, const struct plan
 {
     struct endpoint local = endpoint_with_port(p->local, LOCAL_PORT);
     struct observation anchor = anchor_of(p, &local, when->now);
+    struct profile view = profile_view(p->profile, p->peer, when->now);
     struct predict_input in = {
         .profile = p->profile,
         .public_address = p->address,
         .local = local,
         .anchors = &anchor,
-        .anchor_count = predict_anchors_needed(p->profile, &local, &p->address) > 0 ? 1 : 0,
+        .anchor_count = predict_anchors_needed(&view, &local, &p->address) > 0 ? 1 : 0,
+        .peer = p->peer,
+        .block_low = p->block_low,
+        .block_high = p->block_high,
+        .sure_low = p->sure_low,
+        .sure_high = p->sure_high,
         .socket = 0,
         .at = when->now + when->anchor_age,
     };
@@ -55,7 +61,7 @@ static struct plan planned(const struct plan_party party[2], const struct plan_m
     int i;
 
     for (i = 0; i < 2; i++) {
-        const struct nat_summary *nat = &party[i].profile->nat;
+        const struct nat_summary *nat = &party[i].nat;
 
         side[i] = (struct plan_side){
             .prediction = predicted(&party[i], when),
@@ -63,6 +69,7 @@ static struct plan planned(const struct plan_party party[2], const struct plan_m
             .refusal = (enum nat_refusal)nat->refusal,
             .budget = birthday ? party[i].most : party[i].budget,
             .birthday = birthday,
+            .no_simultaneous_open = nat->features & NAT_FEATURE_NO_SIMULTANEOUS_OPEN,
         };
     }
     return plan_make(side, 1);
@@ -101,7 +108,7 @@ static struct race run(const struct plan_party (*sides)[2], size_t count,
     for (i = 0; i < count; i++) {
         struct plan plan = planned(sides[i], when, birthday);
         enum reason reason =
-            plan_pooled(plan.reason, &sides[i][0].profile->nat, &sides[i][1].profile->nat);
+            plan_pooled(plan.reason, &sides[i][0].nat, &sides[i][1].nat);
 
         enter(&r, &plan, reason, sides[i][0].address.family);
     }
@@ -128,7 +135,7 @@ struct prospect plan_prospect(const struct plan_party (*sides)[2], size_t count,
     out.birthday = millionths(&with);
     for (i = 0; i < count; i++)
         if (sides[i][0].address.family == r.family)
-            out.nat = sides[i][1].profile->nat;
+            out.nat = sides[i][1].nat;
     return out;
 }
 
@@ -166,6 +173,10 @@ static struct plan_party party_of(const struct profile *profile, const struct pl
     struct plan_party p = *own;
 
     p.profile = profile;
+    p.peer = 0;
+    p.nat = profile->nat;
+    p.block_low = p.sure_low = profile->nat.block_low;
+    p.block_high = p.sure_high = profile->nat.block_high;
     p.address = p.local = somewhere(own->address.family);
     if (profile->nat.mapping != NAT_MAPPING_NONE)
         p.local.address[0] ^= 0xff;

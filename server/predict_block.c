@@ -8,6 +8,8 @@
 #define SEEN_MAX 1000
 /* With so many, hardly any block shows less than half of itself. */
 #define SEEN_SURE 8
+/* A whole block is taken for no more than so many times what the ports seen make likely. */
+#define WHOLE_MOST 1.2
 /* A wider span is no block that is of use to a plan. */
 #define SPAN_MAX 16384u
 /* Ports this many times as far apart as the estimate has it are of another block. */
@@ -45,7 +47,9 @@ static unsigned whole_size(const struct port_block *b)
 
     while (size <= span)
         size *= 2;
-    return b->seen >= SEEN_SURE && on_any_grid(b, size, &low, &high) ? size : 0;
+    if (b->seen < SEEN_SURE || size > WHOLE_MOST * voice_block_size(span, b->seen))
+        return 0;
+    return on_any_grid(b, size, &low, &high) ? size : 0;
 }
 
 static unsigned size_of(const struct port_block *b)

@@ -727,6 +727,7 @@ static void test_a_block_is_asked_for(void **state)
                                           .block_low = 20480,
                                           .block_high = 20991};
     n->profile.learnt = t->loop.now;
+    profile_learn_filtering(&n->profile, NAT_APDF, t->loop.now);
     assert_true(profile_fresh(&n->profile, t->loop.now));
     open_channel(t, p);
     say_register(p, "", "", 0);
@@ -847,6 +848,7 @@ static void learn_loopback(struct daemon *t)
     n->profile.nat.confidence = 98;
     n->profile.nat.samples = 8;
     n->profile.learnt = t->loop.now;
+    profile_learn_filtering(&n->profile, NAT_APDF, t->loop.now);
     profile_learn_refusal(&n->profile, NAT_RST, t->loop.now);
 }
 
@@ -984,10 +986,10 @@ static void learn_address(struct daemon *t, const char *text, enum nat_mapping m
     struct nat *n = nat_find(&t->d.table, &e, true);
     n->profile.nat.mapping = (uint8_t)mapping;
     n->profile.nat.allocation = (uint8_t)allocation;
-    n->profile.nat.filtering = NAT_APDF;
     n->profile.nat.confidence = 98;
     n->profile.nat.samples = 8;
     n->profile.learnt = t->loop.now;
+    profile_learn_filtering(&n->profile, NAT_APDF, t->loop.now);
     profile_learn_refusal(&n->profile, NAT_RST, t->loop.now);
 }
 

@@ -55,6 +55,17 @@ static void make(struct side *s, struct endpoint address, enum nat_mapping mappi
         s->party.local.address[0] = 10;
 }
 
+/* As it is now: a test may have changed the profile since. */
+static struct plan_party party_of(const struct side *s)
+{
+    struct plan_party p = s->party;
+
+    p.nat = s->profile.nat;
+    p.block_low = p.sure_low = p.nat.block_low;
+    p.block_high = p.sure_high = p.nat.block_high;
+    return p;
+}
+
 static void make_counter(struct side *s, double foreign_per_s)
 {
     make(s, v4(1), NAT_APDM, NAT_COUNTER);
@@ -79,9 +90,10 @@ static void consent(struct side *s)
 
 static struct prospects ask(const struct side *s)
 {
+    struct plan_party own = party_of(s);
     struct prospects out;
 
-    plan_prospects(&s->party, 1, &moment, &out);
+    plan_prospects(&own, 1, &moment, &out);
     return out;
 }
 
@@ -231,6 +243,7 @@ static void test_delay_counts(void **state)
 
     (void)state;
     make_counter(&s, 100);
+    s.party = party_of(&s);
     plan_prospects(&s.party, 1, &moment, &near_list);
     plan_prospects(&s.party, 1, &far, &far_list);
     assert_true(against(&far_list, PEER_KIND_COUNTER)->chance <
@@ -248,8 +261,8 @@ static void test_two_families(void **state)
     (void)state;
     make(&a, v4(1), NAT_APDM, NAT_RANDOM);
     make(&b, v6(1), NAT_MAPPING_NONE, NAT_PRESERVE);
-    own[0] = a.party;
-    own[1] = b.party;
+    own[0] = party_of(&a);
+    own[1] = party_of(&b);
     plan_prospects(own, 2, &moment, &list);
     assert_int_equal(list.count, 10);
     assert_int_equal(against(&list, PEER_KIND_FIREWALL_6)->family, 6);
@@ -274,7 +287,7 @@ static void test_ipv6_alone(void **state)
 
 static struct prospect of_two(const struct side *a, const struct side *b)
 {
-    struct plan_party sides[1][2] = {{a->party, b->party}};
+    struct plan_party sides[1][2] = {{party_of(a), party_of(b)}};
 
     return plan_prospect((const struct plan_party(*)[2])sides, 1, &moment);
 }

@@ -843,7 +843,7 @@ static void test_a_liar_among_honest_peers(void **state)
             for (round = 0; round < 40; round++) {
                 uint64_t peer = 1 + round % HONEST;
 
-                m.count = 0; /* earlier flows are over */
+                nat_model_forget(&m); /* earlier flows are over */
                 profile_learn(&p, obs, survey_of(&m, NULL, peer, &now, obs), now);
                 view = profile_view(&p, peer, now);
                 own++;
@@ -959,7 +959,7 @@ static void test_a_nat_changes(void **state)
         profile_learn(&p, obs, survey_of(&m, NULL, peer, &now, obs), now);
     m.mapping = NAT_APDM;
     m.allocation = NAT_RANDOM;
-    m.count = 0;
+    nat_model_forget(&m);
     now += 60 * TICK_S;
     profile_learn(&p, obs, survey_of(&m, NULL, 1, &now, obs), now);
     view = profile_view(&p, 1, now);
@@ -1085,7 +1085,7 @@ static void test_block_bounds(void **state)
         bool aligned;
     } t[] = {{20480, 512, true},  {20480, 2048, true}, {1024 + 4096, 4096, true},
              {20000, 512, false}, {20100, 600, false}, {30001, 1000, false},
-             {5000, 3000, false}};
+             {7000, 3000, false}};
     static const unsigned looks[] = {6, 9, 16, 32};
     size_t i, k;
 
