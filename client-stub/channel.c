@@ -326,7 +326,9 @@ static void send_register(struct tryst_context *ctx)
     memset(&m, 0, sizeof(m));
     m.type = MSG_REGISTER;
     m.register_.version = MSG_VERSION;
-    m.register_.flags = ctx->listener ? REGISTER_LISTEN : 0;
+    m.register_.flags = REGISTER_CONTROL_PORT;
+    if (ctx->listener)
+        m.register_.flags |= REGISTER_LISTEN;
     (void)snprintf(m.register_.name, sizeof(m.register_.name), "%s", ctx->name);
     (void)snprintf(m.register_.invite, sizeof(m.register_.invite), "%s", ctx->invite);
     (void)snprintf(m.register_.agent, sizeof(m.register_.agent), "%s", ctx->agent);

@@ -117,6 +117,7 @@ static bool attempt(struct contact *c, unsigned i)
     struct tryst_context *ctx = context_of(c);
     struct attempt *a = &c->attempts[i];
 
+    /* Bound so that it shares its port: a session may punch from it (SOCKET_CONTROL). */
     a->fd = sock_open_bound(ctx, c->addresses[i].family, 0);
     if (a->fd < 0) {
         c->error = errno;

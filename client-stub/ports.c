@@ -111,20 +111,37 @@ static void insert(struct ports *p, unsigned f, struct port *port)
     p->count[f]++;
 }
 
+/* The local port to bind for a number: 0 for any free one. */
+static int port_wanted(const struct ports *p, int family, unsigned number, uint16_t *out)
+{
+    const struct channel *ch = &p->ctx->channel;
+
+    *out = 0;
+    if (number != SOCKET_CONTROL)
+        return 0;
+    if (ch->state != CHANNEL_OPEN || ch->local.family != family) {
+        errno = EADDRNOTAVAIL;
+        return -1;
+    }
+    *out = ch->local.port;
+    return 0;
+}
+
 /* The port with this number, bound now if it was not. */
 static struct port *get(struct ports *p, int family, unsigned number)
 {
     unsigned f = family_index(family);
     struct port *port = find(p, f, number);
+    uint16_t wanted;
 
-    if (port || grow(p, f) != 0)
+    if (port || port_wanted(p, family, number, &wanted) != 0 || grow(p, f) != 0)
         return port;
     port = core_alloc(p->ctx, sizeof(*port));
     if (!port) {
         errno = ENOMEM;
         return NULL;
     }
-    port->fd = sock_open_bound(p->ctx, family, 0);
+    port->fd = sock_open_bound(p->ctx, family, wanted);
     if (port->fd < 0) {
         core_release(p->ctx, port);
         return NULL;

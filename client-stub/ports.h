@@ -26,8 +26,9 @@ struct port {
 };
 
 /*
- * The numbered sockets of one survey or session (msg.h). Numbers may be far apart. A connection is
- * made by a further socket bound to the same port.
+ * The numbered sockets of one survey or session (msg.h). Numbers may be far apart; SOCKET_CONTROL
+ * is the control channel's own port. A connection is made by a further socket bound to the same
+ * port.
  */
 struct ports {
     struct tryst_context *ctx;

@@ -27,7 +27,9 @@
 #define MSG_NATS_MAX      4
 #define MSG_PROSPECTS_MAX 32
 
-#define REGISTER_LISTEN  0x0001
+#define REGISTER_LISTEN       0x0001
+#define REGISTER_CONTROL_PORT 0x0002 /* can punch from its control channel's own port */
+
 #define SESSION_BIRTHDAY 0x0001 /* consents to hundreds of SYNs in a round */
 #define SESSION_PLAIN    0x0002 /* wants no record layer; the server only passes it on */
 #define SESSION_CHECK    0x0004 /* asks for the chance alone: nobody sends a SYN */
@@ -37,6 +39,9 @@
 
 enum { ROLE_REQUESTER = 0, ROLE_TARGET = 1 };
 enum { RESULT_CONNECTED = 0, RESULT_ACCEPTED = 1 };
+
+/* The socket number that stands for the local port of the control channel, in its own family. */
+#define SOCKET_CONTROL 0xffff
 
 /*
  * One observation connection. Sockets are numbered per family; number n stands for one local port,
@@ -54,8 +59,8 @@ struct step {
 #define STEP_KEEP   0x02 /* stays open until the survey (the session) is over */
 #define STEP_LISTEN 0x04 /* the client listens on the socket's port too, for the filtering test */
 /*
- * Nothing is said on this connection: the server, which does not listen there, sends a SYN the other
- * way at the same time, and SURVEYED says whether it came in.
+ * Nothing is said on this connection: the server, which does not listen there, sends a SYN the
+ * other way at the same time, and SURVEYED says whether it came in.
  */
 #define STEP_CROSS 0x08
 

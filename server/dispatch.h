@@ -68,6 +68,7 @@ struct session {
     struct ref anchors[2];                  /* runs of this round */
     struct endpoint local[2][FAMILY_COUNT]; /* punch sockets bound beforehand */
     uint16_t budget[2], flags[2];
+    bool control[2];  /* punches from the control channel's own mapping, in the first round */
     uint32_t syns[2]; /* planned so far */
     struct {
         uint16_t syns, refusals;
@@ -215,6 +216,11 @@ void dispatch_survey_done(struct dispatch *d, struct channel *c, const struct ms
 void dispatch_observe(struct dispatch *d, struct net_conn *conn, const struct msg *m);
 /* Asks one side of a session for anchors. False: none are needed, or none can be had. */
 bool dispatch_anchors(struct dispatch *d, struct session *s, unsigned side);
+/* Decides which sides of a first round punch from their control channels' own mappings. */
+void dispatch_lend_control(struct dispatch *d, struct session *s);
+/* Whether this side's mapping in this family and round is the control channel's. */
+bool dispatch_from_control(struct dispatch *d, const struct session *s, unsigned side,
+                           unsigned family);
 void dispatch_run_end(struct dispatch *d, struct run *run);
 /* SYNs that a peer behind this NAT may still be told to send, and a note that it was. */
 uint16_t dispatch_syns_left(struct dispatch *d, const struct channel *c, unsigned family);

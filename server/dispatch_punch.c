@@ -39,10 +39,30 @@ struct profile dispatch_profile(struct dispatch *d, const struct session *s, uns
     return profile;
 }
 
+/* The number of a side's first punch socket. */
+static uint16_t first_socket(struct dispatch *d, const struct session *s, unsigned side,
+                             unsigned family)
+{
+    if (dispatch_from_control(d, s, side, family))
+        return SOCKET_CONTROL;
+    return survey_round_socket(s->machine.round);
+}
+
+/* The control channel itself is an observation of its port, as long as it stands. */
+static struct observation control_anchor(const struct channel *c, unsigned family, tick now)
+{
+    return (struct observation){
+        .at = now,
+        .observed = c->observed[family],
+        .peer = dispatch_peer_number(c->peer),
+        .socket = SOCKET_CONTROL,
+    };
+}
+
 static struct prediction predict_side(struct dispatch *d, struct session *s, unsigned side,
                                       unsigned family, tick at)
 {
-    struct observation anchors[MSG_STEPS_MAX];
+    struct observation anchors[MSG_STEPS_MAX + 1];
     struct channel *c = slab_get(&d->table.channels, s->channel[side]);
     const struct nat *n = channel_nat(&d->table, c, family);
     const struct run *run = slab_get(&d->runs, s->anchors[side]);
@@ -53,12 +73,14 @@ static struct prediction predict_side(struct dispatch *d, struct session *s, uns
         .local = s->machine.round == 1 ? s->local[side][family] : endpoint_none(),
         .anchors = anchors,
         .peer = dispatch_peer_number(c->peer),
-        .socket = survey_round_socket(s->machine.round),
+        .socket = first_socket(d, s, side, family),
         .at = at,
     };
     for (unsigned i = 0; run && i < run->count; i++)
         if (family_index(&run->observations[i].observed) == family)
             anchors[in.anchor_count++] = run->observations[i];
+    if (dispatch_from_control(d, s, side, family))
+        anchors[in.anchor_count++] = control_anchor(c, family, d->loop->now);
     const struct port_block *block = dispatch_block(d, c, family);
     if (block) {
         port_block_bounds(block, &in.block_low, &in.block_high);
@@ -153,7 +175,7 @@ static struct family_plan plan_family(struct dispatch *d, struct session *s, uns
             .prediction = s->prediction[i][family],
             .filtering = (enum nat_filtering)n.filtering,
             .refusal = (enum nat_refusal)n.refusal,
-            .socket = survey_round_socket(s->machine.round),
+            .socket = first_socket(d, s, i, family),
             .budget = (uint16_t)least(own, left),
             .held = held_ports(d, s, i, family),
             .birthday = both & SESSION_BIRTHDAY,

@@ -205,6 +205,7 @@ static struct channel *open_channel(struct dispatch *d, struct peer *p, struct n
     c->agent = m->agent[0] ? strdup(m->agent) : NULL;
     channel_set_observed(&d->table, c, &conn->remote);
     take_locals(c, &m->locals);
+    c->control_port = m->flags & REGISTER_CONTROL_PORT;
     if (m->flags & REGISTER_LISTEN)
         become_listener(d, p, c);
     return c;

@@ -112,6 +112,7 @@ static void do_prepare(struct dispatch *d, struct session *s)
     bool asked[2];
     stop_waiting(d, s);
     end_anchors(d, s);
+    dispatch_lend_control(d, s);
     for (unsigned side = 0; side < 2; side++)
         asked[side] = dispatch_anchors(d, s, side);
     for (unsigned side = 0; side < 2; side++)

@@ -523,21 +523,89 @@ void dispatch_observe(struct dispatch *d, struct net_conn *conn, const struct ms
 
 /* ---- anchors ---- */
 
+/* What a side's first punch sockets need to be predicted. */
+static unsigned anchors_needed(struct dispatch *d, const struct session *s, unsigned side,
+                               unsigned family, struct profile *view)
+{
+    const struct channel *c = slab_get(&d->table.channels, s->channel[side]);
+    /* The first round's punch sockets were named with the request; later ones are not known yet. */
+    const struct endpoint none = endpoint_none();
+    const struct endpoint *local = s->machine.round == 1 ? &s->local[side][family] : &none;
+    struct profile profile = dispatch_profile(d, s, side, channel_nat(&d->table, c, family));
+    *view = profile_view(&profile, dispatch_peer_number(c->peer), d->loop->now);
+    return predict_anchors_needed(view, local, &c->observed[family]);
+}
+
+/* Whether a SYN to somebody at this address could be the control channel's own four-tuple. */
+static bool is_ours(struct dispatch *d, const struct channel *c, const struct endpoint *e)
+{
+    const struct survey_servers *own = &d->servers[family_index(e)];
+    struct net_conn *conn = slab_get(&d->net->conns, c->conn);
+    struct endpoint local = conn ? net_local(conn) : endpoint_none();
+    for (unsigned i = 0; i < own->address_count; i++)
+        if (endpoint_same_address(&own->addresses[i], e))
+            return true;
+    return endpoint_same_address(&local, e);
+}
+
+/*
+ * Only where that saves an observation, and by one session at a time: two that listened on one port
+ * would take each other's connections.
+ */
+static bool can_lend(struct dispatch *d, const struct session *s, unsigned side)
+{
+    const struct channel *c = slab_get(&d->table.channels, s->channel[side]);
+    const struct channel *other = slab_get(&d->table.channels, s->channel[!side]);
+    struct profile view;
+    if (!c->control_port || slab_get(&d->sessions, c->lent) ||
+        !channel_nat(&d->table, c, c->family))
+        return false;
+    if (endpoint_is_none(&s->local[side][c->family]) ||
+        endpoint_is_none(&s->local[!side][c->family]) ||
+        endpoint_is_none(&other->observed[c->family]) || is_ours(d, c, &other->observed[c->family]))
+        return false;
+    return anchors_needed(d, s, side, c->family, &view) && predict_steady(&view.nat);
+}
+
+void dispatch_lend_control(struct dispatch *d, struct session *s)
+{
+    struct channel *c[2];
+    for (unsigned side = 0; side < 2; side++) {
+        s->control[side] = false;
+        c[side] = slab_get(&d->table.channels, s->channel[side]);
+    }
+    if (s->machine.round != 1 || !c[0] || !c[1])
+        return;
+    bool can[2] = {can_lend(d, s, 0), can_lend(d, s, 1)};
+    /* An earlier session of the same two may still have a connection between just these ports. */
+    if (can[0] && can[1] && !ref_is_none(c[0]->lent) && !ref_is_none(c[1]->lent))
+        return;
+    for (unsigned side = 0; side < 2; side++) {
+        s->control[side] = can[side];
+        if (can[side])
+            c[side]->lent = s->slot.self;
+    }
+}
+
+bool dispatch_from_control(struct dispatch *d, const struct session *s, unsigned side,
+                           unsigned family)
+{
+    const struct channel *c = slab_get(&d->table.channels, s->channel[side]);
+    return c && s->control[side] && s->machine.round == 1 && family == c->family;
+}
+
 static void anchor_family(struct dispatch *d, struct session *s, unsigned side, unsigned family,
                           struct steps *steps)
 {
     struct channel *c = slab_get(&d->table.channels, s->channel[side]);
     struct channel *other = slab_get(&d->table.channels, s->channel[!side]);
     const struct nat *n = channel_nat(&d->table, c, family);
+    struct profile view;
     if (!n || endpoint_is_none(&s->local[side][family]) ||
-        endpoint_is_none(&s->local[!side][family]) || endpoint_is_none(&other->observed[family]))
+        endpoint_is_none(&s->local[!side][family]) || endpoint_is_none(&other->observed[family]) ||
+        dispatch_from_control(d, s, side, family))
         return;
-    /* The first round's punch sockets were named with the request; later ones are not known yet. */
-    const struct endpoint none = endpoint_none();
-    const struct endpoint *local = s->machine.round == 1 ? &s->local[side][family] : &none;
-    struct profile profile = dispatch_profile(d, s, side, n);
-    struct profile view = profile_view(&profile, dispatch_peer_number(c->peer), d->loop->now);
-    unsigned count = predict_anchors_needed(&view, local, &c->observed[family]);
+    unsigned count = anchors_needed(d, s, side, family, &view);
     struct survey_servers servers = dispatch_servers(d, c, family);
     if (count)
         survey_anchors(&view, &servers, survey_round_socket(s->machine.round), count, &d->rng,

@@ -88,6 +88,8 @@ struct channel {
     uint8_t samples;      /* of the clock, at the beginning */
     bool listening;
     bool surveyed;
+    bool control_port; /* can be punched from */
+    struct ref lent;   /* the last session that punched from it */
 };
 
 struct nat {

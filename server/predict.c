@@ -358,3 +358,8 @@ unsigned predict_anchors_needed(const struct profile *profile, const struct endp
         return nat->allocation == NAT_COUNTER ? 2 : 0;
     }
 }
+
+bool predict_steady(const struct nat_summary *nat)
+{
+    return nat->mapping == NAT_EIM && nat->confidence >= ANCHOR_WORTH;
+}

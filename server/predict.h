@@ -2,6 +2,7 @@
 #ifndef TRYST_PREDICT_H
 #define TRYST_PREDICT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -87,5 +88,8 @@ uint16_t counter_step(uint16_t port, int32_t delta, int64_t steps, uint16_t low,
  */
 unsigned predict_anchors_needed(const struct profile *profile, const struct endpoint *local,
                                 const struct endpoint *public_address);
+
+/* Whether any socket's mapping, once seen, is sure enough to be that of its next connections. */
+bool predict_steady(const struct nat_summary *nat);
 
 #endif

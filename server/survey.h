@@ -32,7 +32,7 @@ struct survey_servers {
  */
 #define SURVEY_ROUND_SOCKETS 1024
 #define SURVEY_PUNCH_SOCKETS 768
-#define SURVEY_ROUNDS_MAX    64
+#define SURVEY_ROUNDS_MAX    63 /* below SOCKET_CONTROL */
 
 static inline uint16_t survey_round_socket(unsigned round)
 {

@@ -295,12 +295,12 @@ static void test_listening_later(void **state)
     assert_non_null(l);
     assert_null(tryst_listen(w->ctx));
     m = fake_expect(&w->server, w->ctx, MSG_REGISTER);
-    assert_int_equal(m.register_.flags, REGISTER_LISTEN);
+    assert_int_equal(m.register_.flags, REGISTER_LISTEN | REGISTER_CONTROL_PORT);
     tryst_listener_free(l);
     /* On a further connection. */
     fake_run_ms(&w->server, 20);
     m = fake_expect(&w->server, w->ctx, MSG_REGISTER);
-    assert_int_equal(m.register_.flags, 0);
+    assert_int_equal(m.register_.flags, REGISTER_CONTROL_PORT);
 }
 
 /* ---- survey ---- */

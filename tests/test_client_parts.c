@@ -142,6 +142,65 @@ static void test_port_is_shared(void **state)
     assert_int_equal(ctx->socket_count, 0);
 }
 
+static uint16_t controlled_from;
+
+static void accepted_and_closed(struct ports *ports, const struct port *port, int fd)
+{
+    if (port->number == SOCKET_CONTROL)
+        controlled_from = sock_remote(fd).port;
+    sock_close(ports->ctx, &fd);
+}
+
+/* The control channel's port: listens, and dials others, beside the channel itself. */
+static void test_control_port(void **state)
+{
+    struct tryst_context *ctx = *state;
+    struct channel *ch = &ctx->channel;
+    struct ports server, peer, own;
+
+    ports_init(&server, ctx, accepted_and_closed);
+    ports_init(&peer, ctx, accepted_and_closed);
+    ports_init(&own, ctx, accepted_and_closed);
+    assert_int_equal(ports_listen(&server, 4, 0), 0);
+    assert_int_equal(ports_listen(&peer, 4, 0), 0);
+    struct endpoint to_server = loopback(ports_get(&server, 4, 0));
+    struct endpoint to_peer = loopback(ports_get(&peer, 4, 0));
+    int fd = sock_open_bound(ctx, 4, 0);
+    assert_int_equal(sock_connect(fd, &to_server), 0);
+    ch->local = sock_local(fd);
+    assert_int_equal(ports_get(&own, 4, SOCKET_CONTROL), 0);
+    ch->state = CHANNEL_OPEN;
+    assert_int_equal(ports_get(&own, 4, SOCKET_CONTROL), ch->local.port);
+    assert_int_equal(ports_get(&own, 6, SOCKET_CONTROL), 0);
+    assert_int_not_equal(ports_get(&own, 4, 0), ch->local.port);
+    assert_int_equal(ports_listen(&own, 4, SOCKET_CONTROL), 0);
+    int punch = ports_open_dialling(&own, 4, SOCKET_CONTROL);
+    int twin = ports_open_dialling(&own, 4, SOCKET_CONTROL);
+    assert_int_equal(sock_connect(punch, &to_peer), 0);
+    /* The channel's own four-tuple cannot be had. */
+    assert_int_equal(sock_connect(twin, &to_server), EADDRNOTAVAIL);
+    int from_peer = sock_open_bound(ctx, 4, 0);
+    struct endpoint to_own = loopback(ch->local.port);
+    assert_int_equal(sock_connect(from_peer, &to_own), 0);
+    struct endpoint here = sock_local(from_peer);
+    controlled_from = 0;
+    for (int i = 0; i < 10 && !controlled_from; i++) {
+        (void)poll(&(struct pollfd){.fd = tryst_fd(ctx), .events = POLLIN}, 1, 1000);
+        assert_int_equal(tryst_process(ctx), 0);
+    }
+    assert_int_equal(controlled_from, here.port);
+    ch->state = CHANNEL_DOWN;
+    ch->local = endpoint_none();
+    sock_close(ctx, &fd);
+    sock_close(ctx, &punch);
+    sock_close(ctx, &twin);
+    sock_close(ctx, &from_peer);
+    ports_close(&own);
+    ports_close(&peer);
+    ports_close(&server);
+    assert_int_equal(ctx->socket_count, 0);
+}
+
 /* Hundreds of ports need one descriptor each, not two. */
 static void test_port_is_lent(void **state)
 {
@@ -403,6 +462,7 @@ int main(void)
         cmocka_unit_test(test_deadlines_in_order),
         TEST(test_ports_are_distinct),
         TEST(test_port_is_shared),
+        TEST(test_control_port),
         TEST(test_port_is_lent),
         cmocka_unit_test(test_undialable),
         TEST(test_dials_are_limited),

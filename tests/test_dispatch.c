@@ -1114,6 +1114,153 @@ static void test_a_refused_side_gets_another_round(void **state)
     peer_end(b);
 }
 
+/* The public port of a control channel. */
+static uint16_t port_of(const struct peer_script *p)
+{
+    struct sockaddr_in sa;
+    socklen_t len = sizeof(sa);
+    assert_int_equal(getsockname(p->fd, (struct sockaddr *)&sa, &len), 0);
+    return ntohs(sa.sin_port);
+}
+
+static void check_volley(const struct msg *to, uint16_t socket, uint16_t port)
+{
+    assert_int_equal(to->punch_.volleys.count, 1);
+    assert_int_equal(to->punch_.volleys.at[0].socket, socket);
+    assert_int_equal(to->punch_.volleys.at[0].remote.port, port);
+    assert_int_equal(to->punch_.volleys.at[0].count, 1);
+}
+
+static void introduce(struct peer_script *a, struct peer_script *b, const char *name,
+                      uint32_t request)
+{
+    struct msg invite;
+    say_connect(a, name, request, NULL);
+    hear(b, MSG_INVITE, &invite);
+    accept_invite(b, &invite);
+}
+
+/* Answers a PREPARE, and hears the plan. */
+static void hear_prepared(struct peer_script *p, struct msg *to)
+{
+    hear(p, MSG_PREPARE, to);
+    assert_int_equal(to->prepare_.steps.count, 1);
+    assert_int_equal(to->prepare_.steps.at[0].socket % SURVEY_ROUND_SOCKETS, 0);
+    prepare(p, &to->prepare_);
+}
+
+static void call_off(struct peer_script *a, struct peer_script *b, const struct msg *punch,
+                     uint32_t request)
+{
+    struct msg m = {.type = MSG_CANCEL};
+    m.cancel_.request = request;
+    memcpy(m.cancel_.session, punch->punch_.session, MSG_ID_SIZE);
+    say(a, &m);
+    expect_outcome(a, request, REASON_CANCELLED);
+    expect_outcome(b, 0, REASON_CANCELLED);
+}
+
+/* An endpoint-independent mapping has been seen already: the control channel's own. */
+static void test_punched_from_the_control_port(void **state)
+{
+    struct daemon *t = *state;
+    struct msg to_a, to_b, first;
+    learn_address(t, "127.0.0.2", NAT_EIM, NAT_RANDOM);
+    learn_address(t, "127.0.0.3", NAT_EIM, NAT_RANDOM);
+    struct peer_script *a = join_from(t, 2, "a", REGISTER_CONTROL_PORT),
+                       *b = join_from(t, 3, "b", REGISTER_LISTEN | REGISTER_CONTROL_PORT);
+    punch_both(a, b, 1, &to_a, &to_b); /* no PREPARE: hear() would complain */
+    check_volley(&to_a, SOCKET_CONTROL, port_of(b));
+    check_volley(&to_b, SOCKET_CONTROL, port_of(a));
+    first = to_a;
+    /* While one session has the ports another does not get them. */
+    introduce(a, b, "b", 2);
+    hear_prepared(a, &to_a);
+    hear_prepared(b, &to_b);
+    hear(a, MSG_PUNCH, &to_a);
+    hear(b, MSG_PUNCH, &to_b);
+    assert_int_equal(to_a.punch_.volleys.at[0].socket, 0);
+    assert_int_equal(to_b.punch_.volleys.at[0].socket, 0);
+    call_off(a, b, &to_a, 2);
+    call_off(a, b, &first, 1);
+    peer_end(a);
+    peer_end(b);
+}
+
+/* What two peers made of their control ports may outlive the session: they do not get the same
+ * four-tuple twice. */
+static void test_control_ports_meet_once(void **state)
+{
+    struct daemon *t = *state;
+    struct msg to_a, to_b;
+    learn_address(t, "127.0.0.2", NAT_EIM, NAT_RANDOM);
+    learn_address(t, "127.0.0.3", NAT_EIM, NAT_RANDOM);
+    struct peer_script *a = join_from(t, 2, "a", REGISTER_CONTROL_PORT),
+                       *b = join_from(t, 3, "b", REGISTER_LISTEN | REGISTER_CONTROL_PORT);
+    punch_both(a, b, 1, &to_a, &to_b);
+    call_off(a, b, &to_a, 1);
+    introduce(a, b, "b", 2);
+    hear_prepared(a, &to_a);
+    hear_prepared(b, &to_b);
+    hear(a, MSG_PUNCH, &to_a);
+    assert_int_equal(to_a.punch_.volleys.at[0].socket, 0);
+    peer_end(a);
+    peer_end(b);
+}
+
+/* One side can, the other's client has never heard of it; and in later rounds nobody does. */
+static void test_control_port_of_one_side(void **state)
+{
+    struct daemon *t = *state;
+    struct msg to_a, to_b, next[2];
+    learn_address(t, "127.0.0.2", NAT_EIM, NAT_RANDOM);
+    learn_address(t, "127.0.0.3", NAT_EIM, NAT_RANDOM);
+    struct peer_script *a = join_from(t, 2, "a", REGISTER_CONTROL_PORT),
+                       *b = join_from(t, 3, "b", REGISTER_LISTEN);
+    introduce(a, b, "b", 1);
+    hear_prepared(b, &to_b);
+    hear(a, MSG_PUNCH, &to_a);
+    hear(b, MSG_PUNCH, &to_b);
+    check_volley(&to_b, 0, port_of(a));
+    assert_int_equal(to_a.punch_.volleys.at[0].socket, SOCKET_CONTROL);
+    assert_int_not_equal(to_a.punch_.volleys.at[0].remote.port, port_of(b));
+    say_result(a, &to_a, REASON_REFUSED, 1);
+    next_round((struct peer_script *[]){a, b}, next);
+    assert_int_equal(next[0].punch_.volleys.at[0].socket, survey_round_socket(2));
+    assert_int_not_equal(next[1].punch_.volleys.at[0].remote.port, port_of(a));
+    call_off(a, b, &to_a, 1);
+    peer_end(a);
+    peer_end(b);
+}
+
+/* A mapping that is not so certain is looked at first, and so is one that is not independent. */
+static void test_control_port_is_not_for_everyone(void **state)
+{
+    struct daemon *t = *state;
+    struct msg to_a, to_b;
+    learn_address(t, "127.0.0.2", NAT_APDM, NAT_COUNTER);
+    learn_address(t, "127.0.0.3", NAT_EIM, NAT_RANDOM);
+    struct endpoint at = address("127.0.0.3", 1);
+    nat_find(&t->d.table, &at, false)->profile.nat.confidence = 80;
+    at = address("127.0.0.2", 1);
+    nat_find(&t->d.table, &at, false)->profile.nat.delta = 1;
+    struct peer_script *a = join_from(t, 2, "a", REGISTER_CONTROL_PORT),
+                       *b = join_from(t, 3, "b", REGISTER_LISTEN | REGISTER_CONTROL_PORT);
+    introduce(a, b, "b", 1);
+    hear(a, MSG_PREPARE, &to_a);
+    prepare(a, &to_a.prepare_);
+    hear_prepared(b, &to_b);
+    hear(a, MSG_PUNCH, &to_a);
+    hear(b, MSG_PUNCH, &to_b);
+    for (unsigned i = 0; i < to_a.punch_.volleys.count; i++)
+        assert_int_not_equal(to_a.punch_.volleys.at[i].socket, SOCKET_CONTROL);
+    for (unsigned i = 0; i < to_b.punch_.volleys.count; i++)
+        assert_int_not_equal(to_b.punch_.volleys.at[i].socket, SOCKET_CONTROL);
+    call_off(a, b, &to_a, 1);
+    peer_end(a);
+    peer_end(b);
+}
+
 static void test_one_address_has_one_account(void **state)
 {
     struct daemon *t = *state;
@@ -1431,6 +1578,10 @@ int main(void)
         WITH_DAEMON(test_no_hosts_between_two_addresses),
         WITH_DAEMON(test_registered_lies),
         WITH_DAEMON(test_a_refused_side_gets_another_round),
+        WITH_DAEMON(test_punched_from_the_control_port),
+        WITH_DAEMON(test_control_ports_meet_once),
+        WITH_DAEMON(test_control_port_of_one_side),
+        WITH_DAEMON(test_control_port_is_not_for_everyone),
         WITH_DAEMON(test_one_address_has_one_account),
         WITH_DAEMON(test_a_session_has_a_budget),
         WITH_DAEMON(test_random_against_random),
