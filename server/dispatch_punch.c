@@ -7,9 +7,9 @@
 /* SYNs of one side in a session where both have agreed to birthday. */
 #define SESSION_SYNS_BIRTHDAY 1024
 /* Both peers behind one public address: what leads from one to the other is short, and leads there
- * at once or never. So there are two rounds, held for one retransmission. */
+ * at once or never. So there are two rounds, and the first is held for one retransmission. */
 #define ROUNDS_TOGETHER 2
-#define HOLD_TOGETHER   (1300 * TICK_MS)
+#define HOLD_TOGETHER   (1100 * TICK_MS)
 /* By which a round that nothing follows ends before the session, so that both sides can report. */
 #define REPORT_TIME (400 * TICK_MS)
 
@@ -207,7 +207,7 @@ static tick hold_of(const struct session *s, const struct schedule *when)
 {
     tick start = tick_max(when->start_server[0], when->start_server[1]);
     if (s->together != REASON_OK)
-        return tick_min(when->hold, when->again + HOLD_TOGETHER);
+        return s->machine.round == 1 ? tick_max(when->again, HOLD_TOGETHER) : when->again;
     if (s->machine.round < s->limits.rounds)
         return when->hold;
     return tick_max(s->machine.expires - start - REPORT_TIME, TICK_MS);
@@ -482,6 +482,9 @@ static struct nat *judged(struct dispatch *d, const struct session *s, unsigned 
 
 void dispatch_missed(struct dispatch *d, struct session *s, unsigned rounds)
 {
+    /* Behind one NAT it is most likely its lack of hairpinning: nothing against what is known. */
+    if (s->together != REASON_OK)
+        return;
     for (unsigned side = 0; side < 2; side++)
         for (unsigned family = 0; rounds && family < FAMILY_COUNT; family++) {
             struct nat *n = judged(d, s, side, family);
