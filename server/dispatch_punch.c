@@ -10,6 +10,7 @@
  * at once or never. So there are two rounds, and the first is held for one retransmission. */
 #define ROUNDS_TOGETHER 2
 #define HOLD_TOGETHER   (1100 * TICK_MS)
+#define GRACE_TOGETHER  (600 * TICK_MS)
 /* By which a round that nothing follows ends before the session, so that both sides can report. */
 #define REPORT_TIME (400 * TICK_MS)
 
@@ -34,7 +35,8 @@ struct profile dispatch_profile(struct dispatch *d, const struct session *s, uns
 {
     struct profile profile = n->profile;
     struct outcome outcome = missed(s, side);
-    for (unsigned i = 0; i < s->machine.planned; i++)
+    unsigned missed_rounds = s->together == REASON_OK ? s->machine.planned : 0;
+    for (unsigned i = 0; i < missed_rounds; i++)
         profile_learn_outcome(&profile, &outcome, d->loop->now);
     return profile;
 }
@@ -456,9 +458,12 @@ enum reason dispatch_punch(struct dispatch *d, struct session *s, tick *until, t
     s->row->nat[1] = dispatch_summary(d, s, 1);
     if (!any && !hosts.count)
         return refuse(d, s, plan_pooled(no_plan(plans), &s->row->nat[0], &s->row->nat[1]));
-    s->together = reason_together(a, b, plans, any);
-    if (s->together != REASON_OK && s->limits.rounds > ROUNDS_TOGETHER)
-        s->limits.rounds = ROUNDS_TOGETHER;
+    if (any || !s->machine.planned)
+        s->together = reason_together(a, b, plans, any);
+    if (s->together != REASON_OK) {
+        s->limits.rounds = (uint8_t)least(s->limits.rounds, ROUNDS_TOGETHER);
+        s->limits.grace = GRACE_TOGETHER;
+    }
     struct schedule when = schedule_round(d, s, plans);
     record(d, s, plans, &when);
     send_punch(d, s, 0, plans, &when);
