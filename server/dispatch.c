@@ -191,6 +191,9 @@ stamp dispatch_stamp_of(const struct dispatch *d, tick at)
     return at <= d->loop->now ? stamp_now() - (d->loop->now - at) / TICK_US : 0;
 }
 
+/* No slot of a table has this number. */
+#define NOBODY UINT64_MAX
+
 static void load_profile(void *user, const struct row_profile *row)
 {
     struct dispatch *d = user;
@@ -200,6 +203,13 @@ static void load_profile(void *user, const struct row_profile *row)
     n->profile = row->profile;
     n->profile.learnt = dispatch_tick_of(d, row->learnt);
     n->profile.refusal_learnt = dispatch_tick_of(d, row->refusal_learnt);
+    /* Peers have other numbers by now: what held for one alone holds for nobody that is here. */
+    if (n->profile.filtering_peer)
+        n->profile.filtering_peer = NOBODY;
+    if (n->profile.pooling_peer)
+        n->profile.pooling_peer = NOBODY;
+    if (n->profile.simultaneous_peer)
+        n->profile.simultaneous_peer = NOBODY;
     n->profile.filtering_learnt = dispatch_tick_of(d, row->filtering_learnt);
     n->profile.simultaneous_learnt = dispatch_tick_of(d, row->simultaneous_learnt);
     n->profile.last_at = n->profile.learnt;

@@ -159,7 +159,7 @@ static void out_of_patience(struct ev_loop *loop, struct ev_timer *timer, int ev
 
 void dispatch_check(struct dispatch *d, struct channel *c, const struct msg_check *m)
 {
-    bool early = c->checked && d->loop->now - c->checked < CHECK_PAUSE;
+    bool early = mark_within(c->checked, d->loop->now, CHECK_PAUSE);
     struct check *k;
     if (early || !ref_is_none(c->check)) {
         refuse(d, c, m->request, REASON_LIMIT);
@@ -170,7 +170,7 @@ void dispatch_check(struct dispatch *d, struct channel *c, const struct msg_chec
         refuse(d, c, m->request, REASON_BUSY);
         return;
     }
-    c->checked = d->loop->now;
+    c->checked = mark_at(d->loop->now);
     c->check = k->slot.self;
     k->d = d;
     k->channel = c->slot.self;

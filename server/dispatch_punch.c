@@ -7,9 +7,10 @@
 /* SYNs of one side in a session where both have agreed to birthday. */
 #define SESSION_SYNS_BIRTHDAY 1024
 /* Both peers behind one public address: what leads from one to the other is short, and leads there
- * at once or never. So there are two rounds, held for one retransmission. */
+ * at once or never. So there are two rounds, and the first is held for one retransmission. */
 #define ROUNDS_TOGETHER 2
-#define HOLD_TOGETHER   (1300 * TICK_MS)
+#define HOLD_TOGETHER   (1100 * TICK_MS)
+#define GRACE_TOGETHER  (600 * TICK_MS)
 /* By which a round that nothing follows ends before the session, so that both sides can report. */
 #define REPORT_TIME (400 * TICK_MS)
 
@@ -34,7 +35,8 @@ struct profile dispatch_profile(struct dispatch *d, const struct session *s, uns
 {
     struct profile profile = n->profile;
     struct outcome outcome = missed(s, side);
-    for (unsigned i = 0; i < s->machine.planned; i++)
+    unsigned missed_rounds = s->together == REASON_OK ? s->machine.planned : 0;
+    for (unsigned i = 0; i < missed_rounds; i++)
         profile_learn_outcome(&profile, &outcome, d->loop->now);
     return profile;
 }
@@ -234,7 +236,7 @@ static tick hold_of(const struct session *s, const struct schedule *when)
 {
     tick start = tick_max(when->start_server[0], when->start_server[1]);
     if (s->together != REASON_OK)
-        return tick_min(when->hold, when->again + HOLD_TOGETHER);
+        return s->machine.round == 1 ? tick_max(when->again, HOLD_TOGETHER) : when->again;
     if (s->machine.round < s->limits.rounds)
         return when->hold;
     return tick_max(s->machine.expires - start - REPORT_TIME, TICK_MS);
@@ -473,8 +475,8 @@ enum reason dispatch_punch(struct dispatch *d, struct session *s, tick *until, t
     if (!clock_estimate_known(&a->clock) || !clock_estimate_known(&b->clock))
         return REASON_PROTOCOL; /* a client that answers no SYNC cannot be given a moment */
     for (unsigned family = 0; family < FAMILY_COUNT; family++)
-        plans[family] = (struct family_plan){
-            .possible = has_family(d, s, 0, family) && has_family(d, s, 1, family)};
+        plans[family] = (struct family_plan){.possible = has_family(d, s, 0, family) &&
+                                                         has_family(d, s, 1, family)};
     struct schedule when = schedule_round(d, s, plans);
     for (unsigned family = 0; family < FAMILY_COUNT; family++) {
         plans[family] = plan_family(d, s, family, when.start_server);
@@ -485,9 +487,12 @@ enum reason dispatch_punch(struct dispatch *d, struct session *s, tick *until, t
     s->row->nat[1] = dispatch_summary(d, s, 1);
     if (!any && !hosts.count)
         return refuse(d, s, plan_pooled(no_plan(plans), &s->row->nat[0], &s->row->nat[1]));
-    s->together = reason_together(a, b, plans, any);
-    if (s->together != REASON_OK && s->limits.rounds > ROUNDS_TOGETHER)
-        s->limits.rounds = ROUNDS_TOGETHER;
+    if (any || !s->machine.planned)
+        s->together = reason_together(a, b, plans, any);
+    if (s->together != REASON_OK) {
+        s->limits.rounds = (uint8_t)least(s->limits.rounds, ROUNDS_TOGETHER);
+        s->limits.grace = GRACE_TOGETHER;
+    }
     when = schedule_round(d, s, plans);
     record(d, s, plans, &when);
     send_punch(d, s, 0, plans, &when);
@@ -511,6 +516,9 @@ static struct nat *judged(struct dispatch *d, const struct session *s, unsigned 
 
 void dispatch_missed(struct dispatch *d, struct session *s, unsigned rounds)
 {
+    /* Behind one NAT it is most likely its lack of hairpinning: nothing against what is known. */
+    if (s->together != REASON_OK)
+        return;
     for (unsigned side = 0; side < 2; side++)
         for (unsigned family = 0; rounds && family < FAMILY_COUNT; family++) {
             struct nat *n = judged(d, s, side, family);

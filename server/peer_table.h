@@ -76,20 +76,20 @@ struct channel {
     struct endpoint observed[FAMILY_COUNT]; /* public; none until seen */
     struct endpoint local[FAMILY_COUNT];    /* own, as it says */
     struct clock_estimate clock;
-    tick checked;   /* when CHECK was last taken; 0: never */
     tick sync_sent; /* the SYNC that waits for its answer; 0: none */
     stamp since;
     uint64_t acknowledge; /* REGISTERED goes out when the store has committed this row; 0: it has
                              gone out */
     char *agent;          /* owned; NULL: none */
+    struct ref lent;      /* the last session that punched from its port */
     uint32_t sessions;    /* under way, on either side */
-    uint32_t surveys;     /* made so far */
+    mark checked;         /* when CHECK was last taken */
+    uint16_t surveys;     /* made so far; may wrap */
     uint8_t family;       /* index, of the channel itself */
     uint8_t samples;      /* of the clock, at the beginning */
     bool listening;
     bool surveyed;
     bool control_port; /* can be punched from */
-    struct ref lent;   /* the last session that punched from it */
 };
 
 struct nat {
@@ -107,7 +107,7 @@ struct nat {
     mark probed;  /* when its refusal was tried out */
     uint8_t crossings;
     uint8_t pool_addresses, pool_draws; /* public addresses seen, of so many connections */
-    bool probing; /* that is under way */
+    bool probing;                       /* that is under way */
 };
 
 struct peer_table {

@@ -46,6 +46,10 @@ static void consider_no_port(struct plan *best, const struct plan_view v[2], uns
 {
     int i;
 
+    if (plan_strategy_is_one_counter(v)) {
+        consider(best, plan_strategy_one_counter(v, round));
+        return;
+    }
     consider(best, plan_strategy_sweeps(v, round));
     if (v[0].kind == PLAN_KIND_COUNTER && v[1].kind == PLAN_KIND_COUNTER)
         consider(best, plan_strategy_two_sweeps(v, round));
@@ -105,6 +109,9 @@ static void consider_guesses(struct plan *best, const struct plan_view v[2], uns
 {
     int i;
 
+    /* A port guessed on one counter says where the other side's are as well. */
+    if (plan_strategy_is_one_counter(v))
+        return;
     for (i = 0; i < 2; i++) {
         struct plan_view with[2] = {v[0], v[1]};
 

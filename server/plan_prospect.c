@@ -107,8 +107,7 @@ static struct race run(const struct plan_party (*sides)[2], size_t count,
 
     for (i = 0; i < count; i++) {
         struct plan plan = planned(sides[i], when, birthday);
-        enum reason reason =
-            plan_pooled(plan.reason, &sides[i][0].nat, &sides[i][1].nat);
+        enum reason reason = plan_pooled(plan.reason, &sides[i][0].nat, &sides[i][1].nat);
 
         enter(&r, &plan, reason, sides[i][0].address.family);
     }

@@ -15,13 +15,13 @@
 /* One side of such a session, in one family. */
 struct plan_party {
     const struct profile *profile;
-    uint64_t peer;           /* whose view of the profile it is; 0: nobody's in particular */
-    struct nat_summary nat;  /* as it holds for this peer */
+    uint64_t peer;          /* whose view of the profile it is; 0: nobody's in particular */
+    struct nat_summary nat; /* as it holds for this peer */
     uint16_t block_low, block_high, sure_low, sure_high; /* its own block; 0: not known */
-    struct endpoint address; /* public; the port is not used */
-    struct endpoint local;   /* its own; the port is not used */
-    uint16_t budget;         /* SYNs a round */
-    uint16_t most;           /* of them, with consent to birthday */
+    struct endpoint address;                             /* public; the port is not used */
+    struct endpoint local;                               /* its own; the port is not used */
+    uint16_t budget;                                     /* SYNs a round */
+    uint16_t most;                                       /* of them, with consent to birthday */
     bool birthday;
 };
 

@@ -14,6 +14,11 @@
 #define WINDOW_AFTER  1
 /* Success by birthday beyond this costs more SYNs than it is worth. */
 #define BIRTHDAY_ENOUGH 0.999
+/* Two positions seen at about one time are no further apart on one counter. */
+#define ONE_COUNTER_STEPS 256
+/* Between the last SYN of the first side and the first of the second, on one counter: what their
+ * timers and clocks may be off. */
+#define ONE_COUNTER_PAUSE_US 10000
 /* That one of a side's connections comes from the address it is expected from. */
 #define ADDRESS_ENOUGH 0.001
 
@@ -319,9 +324,8 @@ struct plan plan_strategy_birthday(const struct plan_view v[2], int i, unsigned 
 {
     const struct plan_view *drawn = &v[!i];
     struct plan plan = {0};
-    unsigned want = v[i].targets > 1
-                        ? birthday_syns(places(drawn), least(drawn->draws, v[i].draws))
-                        : drawn->draws;
+    unsigned want = v[i].targets > 1 ? birthday_syns(places(drawn), least(drawn->draws, v[i].draws))
+                                     : drawn->draws;
     unsigned sockets = block_allowance(drawn, want);
     unsigned targets = least(least(want, v[i].targets), drawn->range);
     double chance;
@@ -451,5 +455,61 @@ struct plan plan_strategy_search(const struct plan_view v[2], int i, unsigned ro
     sweep(&plan, i, v, sockets, m.port);
     spray_range(&plan, !i, v, targets, round);
     plan.chance = v[i].p.confidence * chance_birthday(sockets, targets, places(&v[i]));
+    return plan;
+}
+
+/* ---- both on one counter ---- */
+
+/* Steps from one side's position to the other's; false: they are not on one counter. */
+static bool steps_between(const struct plan_view v[2], int32_t *steps)
+{
+    const struct prediction *a = &v[0].p, *b = &v[1].p;
+    int32_t size = (int32_t)a->high - a->low + 1, by;
+
+    if (!endpoint_same_address(&a->address, &b->address) || a->delta == 0 || a->delta != b->delta ||
+        a->low != b->low || a->high != b->high || size < 2)
+        return false;
+    by = ((int32_t)b->port - a->port) % size;
+    if (by > size / 2)
+        by -= size;
+    else if (by < -(size / 2))
+        by += size;
+    *steps = by / a->delta;
+    return by % a->delta == 0 && *steps <= ONE_COUNTER_STEPS && *steps >= -ONE_COUNTER_STEPS;
+}
+
+bool plan_strategy_is_one_counter(const struct plan_view v[2])
+{
+    int32_t steps;
+
+    return v[0].kind == PLAN_KIND_COUNTER && v[1].kind == PLAN_KIND_COUNTER &&
+           steps_between(v, &steps);
+}
+
+/*
+ * Each side's own mappings are foreign to the other one, so their sweeps must not mingle: side 0
+ * takes the next ports, and side 1 those after them, from whichever position is the newer one.
+ */
+struct plan plan_strategy_one_counter(const struct plan_view v[2], unsigned round)
+{
+    struct plan_view with[2] = {v[0], v[1]};
+    struct mark m[2];
+    struct plan plan = {0};
+    int32_t steps = 0;
+    uint16_t second;
+
+    if (!steps_between(v, &steps))
+        return plan;
+    with[0].p = with[1].p = steps > 0 ? v[1].p : v[0].p;
+    with[1].p.foreign += with[1].p.foreign_rate * ONE_COUNTER_PAUSE_US * 1e-6;
+    m[0] = mark_counter(&with[0], round);
+    m[1] = mark_counter(&with[1], round);
+    second = counter_step(m[1].port, with[1].p.delta, (int32_t)m[0].sockets, with[1].p.low,
+                          with[1].p.high);
+    sweep(&plan, 0, v, m[0].sockets, second);
+    sweep(&plan, 1, v, m[1].sockets, m[0].port);
+    plan.side[1].volleys[0].offset_us += plan_strategy_duration(&plan, 0) + ONE_COUNTER_PAUSE_US;
+    /* What others take moves both alike. */
+    plan.chance = fmin(m[0].chance, m[1].chance) * (1 - m[0].stolen) * (1 - m[1].stolen);
     return plan;
 }

@@ -45,6 +45,9 @@ struct plan plan_strategy_birthday(const struct plan_view v[2], int i, unsigned 
 struct plan plan_strategy_sweeps(const struct plan_view v[2], unsigned round);
 /* Both count: the same with a second port, for where the first one was stolen. */
 struct plan plan_strategy_two_sweeps(const struct plan_view v[2], unsigned round);
+/* Both draw on one and the same counter, behind one public address. */
+bool plan_strategy_is_one_counter(const struct plan_view v[2]);
+struct plan plan_strategy_one_counter(const struct plan_view v[2], unsigned round);
 /* Neither has one port, but side i, which draws from a range, lets in whoever finds one of its
  * ports. */
 struct plan plan_strategy_search(const struct plan_view v[2], int i, unsigned round);

@@ -603,6 +603,89 @@ static void any_sides(const struct rng *rng, struct plan_side side[2])
     }
 }
 
+/* One counter gives both sides their ports, in the order in which their SYNs leave. */
+static bool play_one_counter(const struct plan *plan, const struct prediction *p,
+                             const struct rng *rng, const struct plan_side side[2])
+{
+    static struct wires w[2];
+    unsigned made = draw_foreign(p, rng), next[2] = {0, 0};
+
+    for (;;) {
+        int32_t at[2];
+        int i;
+
+        for (i = 0; i < 2; i++) {
+            const struct volley *v = &plan->side[i].volleys[0];
+
+            at[i] =
+                next[i] < v->count ? v->offset_us + (int32_t)(next[i] * v->spacing_us) : INT32_MAX;
+        }
+        i = at[1] < at[0];
+        if (at[i] == INT32_MAX)
+            break;
+        made += nat_model_unit(rng) < PREDICT_TAKEN ? 2 : 1;
+        w[i].at[next[i]] = (struct sent){
+            counter_step(p->port, p->delta, made, p->low, p->high),
+            volley_syn(&plan->side[i].volleys[0], next[i]).remote.port,
+        };
+        w[i].count = ++next[i];
+    }
+    return meet(w, side);
+}
+
+/* Two hosts behind one NAT that hairpins: what one takes is foreign to the other. */
+static void test_one_counter(void **state)
+{
+    static const int32_t deltas[] = {1, 2, -1, -3};
+    unsigned k, round, n, apart, swapped;
+
+    (void)state;
+    for (k = 0; k < sizeof(deltas) / sizeof(deltas[0]); k++) {
+        for (apart = 0; apart <= 6; apart += 3) {
+            for (swapped = 0; swapped < 2; swapped++) {
+                struct prediction newer = counter(1030, deltas[k], 4, 30);
+                struct prediction older = newer;
+                struct plan_side side[2];
+                struct rng_seeded seeded;
+                struct rng rng = rng_from_seed(&seeded, k * 100 + apart * 10 + swapped);
+
+                older.port = counter_step(newer.port, -deltas[k], apart, newer.low, newer.high);
+                side[0] = side_of(0, swapped ? newer : older);
+                side[1] = side_of(1, swapped ? older : newer);
+                side[1].prediction.address = side[0].prediction.address;
+                for (round = 1; round <= 3; round++) {
+                    struct plan plan = plan_make(side, round);
+                    unsigned met = 0;
+
+                    assert_int_equal(plan.reason, REASON_OK);
+                    assert_true(plan.chance > 0.9);
+                    assert_int_equal(plan.side[0].volley_count, 1);
+                    assert_int_equal(plan.side[1].volley_count, 1);
+                    for (n = 0; n < 1000; n++)
+                        met += play_one_counter(&plan, &newer, &rng, side);
+                    if (fabs(met / 1000.0 - plan.chance) > 0.03)
+                        fail_msg("delta %d, %u apart, round %u: stated %.3f, met %.3f", deltas[k],
+                                 apart, round, plan.chance, met / 1000.0);
+                }
+            }
+        }
+    }
+}
+
+/* Counters of their own, though at one address: the positions are far apart. */
+static void test_two_counters_at_one_address(void **state)
+{
+    struct plan_side side[2] = {side_of(0, counter(5000, 1, 4, 30)),
+                                side_of(1, counter(25000, 1, 4, 30))};
+    struct plan apart = plan_make(side, 1), together;
+
+    (void)state;
+    side[1].prediction.address = side[0].prediction.address;
+    together = plan_make(side, 1);
+    assert_true(fabs(apart.chance - together.chance) < 1e-9);
+    assert_int_equal(together.side[1].volleys[0].offset_us, 0);
+}
+
 /* Who asks whom makes no difference. */
 static void test_symmetry(void **state)
 {
@@ -842,6 +925,8 @@ int main(void)
         cmocka_unit_test(test_order_of_start),
         cmocka_unit_test(test_half_a_block),
         cmocka_unit_test(test_no_simultaneous_open),
+        cmocka_unit_test(test_one_counter),
+        cmocka_unit_test(test_two_counters_at_one_address),
         cmocka_unit_test(test_symmetry),
         cmocka_unit_test(test_monotone),
         cmocka_unit_test(test_any_pair),

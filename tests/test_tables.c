@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "proto/rng.h"
-#include "server/net_limit.h"
 #include "server/net.h"
+#include "server/net_limit.h"
 #include "server/peer_table.h"
 #include "server/slab.h"
 
