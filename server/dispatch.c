@@ -191,8 +191,21 @@ stamp dispatch_stamp_of(const struct dispatch *d, tick at)
     return at <= d->loop->now ? stamp_now() - (d->loop->now - at) / TICK_US : 0;
 }
 
-/* No slot of a table has this number. */
-#define NOBODY UINT64_MAX
+/* What held for one peer alone: peers have other numbers by now. */
+static void forget_private(struct profile *p)
+{
+    if (p->filtering_peer) {
+        p->nat.filtering = NAT_FILTERING_UNKNOWN;
+        p->filtering_learnt = TICK_NEVER;
+    }
+    if (p->pooling_peer)
+        p->nat.pooling = NAT_POOLING_UNKNOWN;
+    if (p->simultaneous_peer) {
+        p->nat.features &= (uint8_t)~NAT_FEATURE_NO_SIMULTANEOUS_OPEN;
+        p->simultaneous_learnt = TICK_NEVER;
+    }
+    p->filtering_peer = p->pooling_peer = p->simultaneous_peer = 0;
+}
 
 static void load_profile(void *user, const struct row_profile *row)
 {
@@ -203,16 +216,10 @@ static void load_profile(void *user, const struct row_profile *row)
     n->profile = row->profile;
     n->profile.learnt = dispatch_tick_of(d, row->learnt);
     n->profile.refusal_learnt = dispatch_tick_of(d, row->refusal_learnt);
-    /* Peers have other numbers by now: what held for one alone holds for nobody that is here. */
-    if (n->profile.filtering_peer)
-        n->profile.filtering_peer = NOBODY;
-    if (n->profile.pooling_peer)
-        n->profile.pooling_peer = NOBODY;
-    if (n->profile.simultaneous_peer)
-        n->profile.simultaneous_peer = NOBODY;
     n->profile.filtering_learnt = dispatch_tick_of(d, row->filtering_learnt);
     n->profile.simultaneous_learnt = dispatch_tick_of(d, row->simultaneous_learnt);
     n->profile.last_at = n->profile.learnt;
+    forget_private(&n->profile);
 }
 
 static void load_invite(void *user, const struct row_invite *row)

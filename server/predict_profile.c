@@ -257,7 +257,7 @@ static void view_drift(struct profile *out, const struct profile *p, const struc
 
 static void finish_confidence(struct profile *out)
 {
-    out->nat.confidence = (uint8_t)fmin(floor(out->trust * 100), CONFIDENCE_MAX);
+    out->nat.confidence = (uint8_t)fmin(floorf(out->trust * 100), CONFIDENCE_MAX);
 }
 
 /* `out` (a copy of p, or p itself) becomes what v says. */

@@ -53,7 +53,7 @@ explains anna "^Your NAT, seen at $(site_address home) \(IPv4\)" \
     "stray SYNs +dropped" "confidence +[0-9]+ %, from [0-9]+ obs" \
     "a host without NAT .* (sure|likely)$" \
     "random ports, strict filter .* with --birthday on both" \
-    "that of the first round; a session has up to 3"
+    "that of the first round; a session has up to 5"
 check "plain where it is no terminal" \
     sh -c "! grep -q '$(printf '\033')' $LAB/log/anna.check"
 tells anna "$chance (.ok and .peer_key == null and (.nats | length) == 1) and
@@ -107,7 +107,7 @@ foretells() {
 
 peer_listen bert -v
 peer_listen dice2
-sure='is (likely|as good as sure) \([0-9]+ % in the first of 3 rounds, IPv4\)'
+sure='is (likely|as good as sure) \([0-9]+ % in the first of 5 rounds, IPv4\)'
 foretells 0 "^bert: a direct connection $sure\$" anna bert
 check "with both NATs" grep -qE "there +.*resets stray SYNs" "$LAB/stdout"
 check "the peer says so with -v" \

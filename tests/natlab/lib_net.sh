@@ -354,8 +354,8 @@ lab_site_nat() {
         SITE_OPTIONS[$name]="--inside $(lab_lan "$name").0/24 --delay-outside $ms
             --delay-inside $far $(lab_natbox_options "$kind") $*"
         # shellcheck disable=SC2086 # several words
-        lab_natbox "$ns" "nat-$name" lan0 wan0 -4 ${SITE_OPTIONS[$name]} \
-            --public "$(site_address "$name")"
+        lab_natbox "$ns" "nat-$name" lan0 wan0 -4 --public "$(site_address "$name")" \
+            ${SITE_OPTIONS[$name]}
         [ "${SITE_V6[$name]}" = 4 ] || lab_firewall "$ns" drop ip6
         ;;
     esac

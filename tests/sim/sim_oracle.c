@@ -84,7 +84,7 @@ static struct known know(const struct sim_session *s, int i)
     k.stolen = 1 - 1 / (1 + m->foreign * SPACING_S) + m->collisions;
     k.range = (double)(m->block_high - m->block_low + 1);
     if (m->block > 0)
-        k.most = fmax(m->block / 2 - (double)s->peer[i].spare, 0);
+        k.most = fmax((double)(m->block / 2) - (double)s->peer[i].spare, 0);
     if (m->addresses > 1)
         k.range *= m->addresses;
     return k;
