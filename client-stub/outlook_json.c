@@ -33,6 +33,9 @@ static void put_nat(struct json *j, const struct tryst_nat *n)
     json_string(j, "refusal", tryst_nat_refusal(n));
     json_string(j, "pooling", tryst_nat_pooling(n));
     json_print(j, ",\"delta\":%ld", tryst_nat_delta(n));
+    json_print(j, ",\"no_simultaneous_open\":%s,\"double\":%s",
+               n->summary.features & NAT_FEATURE_NO_SIMULTANEOUS_OPEN ? "true" : "false",
+               n->summary.features & NAT_FEATURE_DOUBLE ? "true" : "false");
     put_drift(j, n->summary.drift);
     put_block(j, n);
     json_print(j, ",\"confidence\":%d,\"samples\":%lu}", tryst_nat_confidence(n),

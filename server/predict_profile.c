@@ -509,7 +509,7 @@ static void learn_counter(struct profile *p, const struct voice *before, struct 
 /* The middle one of what the voices say: blocks of one NAT have one size. */
 static uint16_t block_size(const struct profile *p, tick now)
 {
-    int32_t sizes[PROFILE_VOICES];
+    int32_t sizes[PROFILE_VOICES] = {0};
     unsigned i, j, n = 0;
 
     for (i = 0; i < PROFILE_VOICES; i++) {

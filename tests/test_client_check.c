@@ -421,13 +421,15 @@ static void test_json(void **state)
         "{\"ok\":true,\"peer_key\":null,\"rounds\":3,\"birthday\":false,\"same_address\":false,"
         "\"nats\":[{\"family\":4,\"address\":\"203.0.113.7\",\"words\":\"",
         "\"mapping\":\"eim\",\"filtering\":\"apdf\",\"allocation\":\"preserve\","
-        "\"refusal\":\"silence\",\"pooling\":\"paired\",\"delta\":0,\"drift\":0.000,\"block\":null,"
+        "\"refusal\":\"silence\",\"pooling\":\"paired\",\"delta\":0,\"no_simultaneous_open\":false,"
+        "\"double\":false,\"drift\":0.000,\"block\":null,"
         "\"confidence\":91,\"samples\":9}],\"prospects\":[{\"family\":4,\"kind\":\"public\"",
         "\"level\":\"sure\",\"chance\":0.990000,\"birthday_chance\":1,\"code\":0,"
         "\"reason\":\"ok\",\"nat\":{\"family\":4,\"address\":null",
         "\"level\":\"no\",\"chance\":0.000000,\"birthday_chance\":0.300000,\"code\":50,"
         "\"reason\":\"both-random\"",
-        "\"delta\":-3,\"drift\":1.500,\"block\":[20000,20511]"};
+        "\"delta\":-3,\"no_simultaneous_open\":false,\"double\":false,\"drift\":1.500,\"block\":["
+        "20000,20511]"};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         if (!strstr(out, parts[i]))
             fail_msg("%s is not in %s", parts[i], out);

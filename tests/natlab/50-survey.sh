@@ -52,7 +52,7 @@ survey() {
     known "$1" "$2" "$WORDS" "$3"
 }
 
-lab_server
+lab_server 0
 server_start
 
 # ---- filters, mappings, refusals ----

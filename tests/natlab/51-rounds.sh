@@ -38,15 +38,15 @@ peer_join carl carl
 for peer in carl anna; do
     [ $peer = carl ] && site=third || site=home
     other=$([ $peer = carl ] && echo anna || echo carl)
-    target=$([ $other = anna ] && echo home || echo third)
+    target=$([ "$other" = anna ] && echo home || echo third)
     check "the first SYN from $peer is lost" \
-        lose_first $site "$(host_address $peer)" "$(site_address $target)" 1
-    meets $peer $other
+        lose_first "$site" "$(host_address $peer)" "$(site_address "$target")" 1
+    meets $peer "$other"
     recorded "in the second round" '.rounds == 2'
     check "it was really lost" grep -q "packets 1 " <(on "r-$site" nft list table ip lossy)
-    lose_none $site
-    for host in $peer $other; do
-        check "nothing is left open at $host" lab_until 10 all_closed $host
+    lose_none "$site"
+    for host in $peer "$other"; do
+        check "nothing is left open at $host" lab_until 10 all_closed "$host"
     done
 done
 
@@ -57,7 +57,7 @@ talk anna bert
 recorded "in a later round" '.rounds >= 2'
 lose_none home
 for host in anna bert; do
-    check "nothing is left open at $host" lab_until 10 all_closed $host
+    check "nothing is left open at $host" lab_until 10 all_closed "$host"
 done
 
 # Nothing gets through at all: it ends with its reason, within the session's budget.
@@ -74,7 +74,7 @@ peer_stop carl
 lose_none home
 lose_none third
 for host in anna carl; do
-    check "nothing is left open at $host" lab_until 10 all_closed $host
+    check "nothing is left open at $host" lab_until 10 all_closed "$host"
 done
 
 # Two blocks: it may meet or not, but half of a block of 512 is the most that a session takes.
@@ -89,5 +89,5 @@ peer emil connect -v --timeout 8 fritz </dev/null >"$LAB/out.block" 2>"$LAB/log/
 recorded "no more than half of a block" '.requester.syns <= 256 and .target.syns <= 256'
 peer_stop fritz
 for host in emil fritz; do
-    check "nothing is left open at $host" lab_until 10 all_closed $host
+    check "nothing is left open at $host" lab_until 10 all_closed "$host"
 done

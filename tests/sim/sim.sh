@@ -4,6 +4,7 @@
 #
 # A small part of what `make sim` plays: it meets its targets, whatever the number of processes.
 set -eu
+: "${abs_top_builddir:=$PWD}"
 sim=$abs_top_builddir/tests/sim/sim
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -227,7 +227,7 @@ unsigned sim_report(FILE *out, const struct sim_options *o, const struct sim_rec
             (unsigned long long)o->seed, o->pairs, o->kind[0] < 0 ? o->cell : 0);
     fprintf(out, "budget %u SYNs a round and side, %s; %u rounds, %.0f s\n", o->limits.budget,
             o->limits.birthday ? "both sides consent to birthday" : "no consent to birthday",
-            SIM_ROUNDS, tick_seconds(SIM_SPAN));
+            (unsigned)SIM_ROUNDS, tick_seconds(SIM_SPAN));
     for (p = 0; p < SIM_POPULATION_COUNT; p++)
         if (o->population < 0 || o->population == (int)p)
             missed += print_population(out, o, records, p);
