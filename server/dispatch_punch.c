@@ -21,7 +21,14 @@ struct family_plan {
     struct plan plan;
 };
 
-static struct outcome missed(const struct session *s, unsigned side)
+/* Whether there is a plan for this family that is worth its SYNs. */
+static bool planned(const struct family_plan *p)
+{
+    return p->possible && p->plan.reason == REASON_OK;
+}
+
+/* How a round went for one side: so far, that it missed. */
+static struct outcome outcome_of(const struct session *s, unsigned side)
 {
     return (struct outcome){
         .peer = dispatch_peer_number(s->peer[side]),
@@ -34,7 +41,7 @@ struct profile dispatch_profile(struct dispatch *d, const struct session *s, uns
                                 const struct nat *n)
 {
     struct profile profile = n->profile;
-    struct outcome outcome = missed(s, side);
+    struct outcome outcome = outcome_of(s, side);
     unsigned missed_rounds = s->together == REASON_OK ? s->machine.planned : 0;
     for (unsigned i = 0; i < missed_rounds; i++)
         profile_learn_outcome(&profile, &outcome, d->loop->now);
@@ -160,18 +167,18 @@ static uint16_t held_ports(struct dispatch *d, const struct session *s, unsigned
 }
 
 /* Both sides' mappings are made when their SYNs leave: `start`, on the server's clock. */
-static struct family_plan plan_family(struct dispatch *d, struct session *s, unsigned family,
-                                      const tick start[2])
+static void plan_family(struct dispatch *d, struct session *s, unsigned family, const tick start[2],
+                        struct family_plan *out)
 {
-    struct family_plan out = {.possible =
-                                  has_family(d, s, 0, family) && has_family(d, s, 1, family)};
     struct plan_side side[2];
     uint16_t both = s->flags[0] & s->flags[1];
-    for (unsigned i = 0; out.possible && i < 2; i++) {
+    if (!out->possible)
+        return;
+    for (unsigned i = 0; i < 2; i++) {
         const struct channel *c = slab_get(&d->table.channels, s->channel[i]);
         struct nat_summary n = dispatch_nat_of(d, c, family);
         uint16_t own = allowed(d, s, i), left = dispatch_syns_left(d, c, family);
-        out.limited |= left < own;
+        out->limited |= left < own;
         s->prediction[i][family] = predict_side(d, s, i, family, start[i]);
         side[i] = (struct plan_side){
             .prediction = s->prediction[i][family],
@@ -184,9 +191,7 @@ static struct family_plan plan_family(struct dispatch *d, struct session *s, uns
             .no_simultaneous_open = no_simultaneous_open(&n),
         };
     }
-    if (out.possible)
-        out.plan = plan_make(side, s->machine.round);
-    return out;
+    out->plan = plan_make(side, s->machine.round);
 }
 
 /* Where either family's NAT answers, the start must be ordered as if both did. */
@@ -196,8 +201,7 @@ static enum nat_refusal refusal_of(struct dispatch *d, const struct session *s, 
     enum nat_refusal worst = NAT_SILENCE;
     for (unsigned family = 0; family < FAMILY_COUNT; family++) {
         struct nat_summary n;
-        if (nat_of(d, s, side, family, &n) && plans[family].possible &&
-            plans[family].plan.reason == REASON_OK && n.refusal != NAT_SILENCE)
+        if (nat_of(d, s, side, family, &n) && planned(&plans[family]) && n.refusal != NAT_SILENCE)
             worst = (enum nat_refusal)n.refusal;
     }
     return worst;
@@ -209,8 +213,7 @@ static bool refuses_simultaneous_open(struct dispatch *d, const struct session *
 {
     for (unsigned family = 0; family < FAMILY_COUNT; family++) {
         struct nat_summary n;
-        if (nat_of(d, s, side, family, &n) && plans[family].possible &&
-            plans[family].plan.reason == REASON_OK && no_simultaneous_open(&n))
+        if (nat_of(d, s, side, family, &n) && planned(&plans[family]) && no_simultaneous_open(&n))
             return true;
     }
     return false;
@@ -221,8 +224,7 @@ static tick duration_of(const struct family_plan plans[FAMILY_COUNT])
 {
     tick longest = 0;
     for (unsigned family = 0; family < FAMILY_COUNT; family++)
-        for (unsigned i = 0;
-             plans[family].possible && plans[family].plan.reason == REASON_OK && i < 2; i++)
+        for (unsigned i = 0; planned(&plans[family]) && i < 2; i++)
             for (unsigned k = 0; k < plans[family].plan.side[i].volley_count; k++) {
                 const struct volley *v = &plans[family].plan.side[i].volleys[k];
                 tick last = (tick)v->offset_us + (tick)v->count * v->spacing_us;
@@ -296,8 +298,7 @@ static void add_hosts(struct dispatch *d, const struct session *s, unsigned side
 
 static void add_volleys(const struct family_plan *p, unsigned side, struct volleys *volleys)
 {
-    for (unsigned i = 0;
-         p->possible && p->plan.reason == REASON_OK && i < p->plan.side[side].volley_count; i++)
+    for (unsigned i = 0; planned(p) && i < p->plan.side[side].volley_count; i++)
         volleys->at[volleys->count++] = p->plan.side[side].volleys[i];
 }
 
@@ -305,8 +306,7 @@ static void add_volleys(const struct family_plan *p, unsigned side, struct volle
 static bool may_retry(const struct family_plan plans[FAMILY_COUNT], unsigned side)
 {
     for (unsigned family = 0; family < FAMILY_COUNT; family++)
-        if (plans[family].possible && plans[family].plan.reason == REASON_OK &&
-            !plans[family].plan.side[side].retry)
+        if (planned(&plans[family]) && !plans[family].plan.side[side].retry)
             return false;
     return true;
 }
@@ -315,7 +315,7 @@ static double chance_of(const struct family_plan plans[FAMILY_COUNT])
 {
     double miss = 1.0;
     for (unsigned family = 0; family < FAMILY_COUNT; family++)
-        if (plans[family].possible && plans[family].plan.reason == REASON_OK)
+        if (planned(&plans[family]))
             miss *= 1.0 - plans[family].plan.chance;
     return 1.0 - miss;
 }
@@ -366,8 +366,7 @@ static void describe_round(struct dispatch *d, struct session *s,
     struct row_session *r = s->row;
     size_t at = 0;
     for (unsigned family = 0; family < FAMILY_COUNT; family++)
-        if (plans[family].possible && plans[family].plan.reason == REASON_OK &&
-            at < sizeof(families) - 150) {
+        if (planned(&plans[family]) && at < sizeof(families) - 150) {
             at += at ? (size_t)snprintf(families + at, sizeof(families) - at, ",") : 0;
             at += (size_t)describe_family(families + at, sizeof(families) - at, s, family,
                                           &plans[family].plan);
@@ -427,7 +426,7 @@ static void charge(struct dispatch *d, struct session *s,
         const struct channel *c = slab_get(&d->table.channels, s->channel[side]);
         for (unsigned family = 0; family < FAMILY_COUNT; family++) {
             const struct plan *p = &plans[family].plan;
-            if (!plans[family].possible || p->reason != REASON_OK)
+            if (!planned(&plans[family]))
                 continue;
             s->syns[side] += p->side[side].syns;
             dispatch_charge(d, c, family, p->side[side].syns);
@@ -479,8 +478,8 @@ enum reason dispatch_punch(struct dispatch *d, struct session *s, tick *until, t
                                                          has_family(d, s, 1, family)};
     struct schedule when = schedule_round(d, s, plans);
     for (unsigned family = 0; family < FAMILY_COUNT; family++) {
-        plans[family] = plan_family(d, s, family, when.start_server);
-        any |= plans[family].possible && plans[family].plan.reason == REASON_OK;
+        plan_family(d, s, family, when.start_server, &plans[family]);
+        any |= planned(&plans[family]);
     }
     add_hosts(d, s, 0, &hosts);
     s->row->nat[0] = dispatch_summary(d, s, 0);
@@ -510,8 +509,8 @@ static struct nat *judged(struct dispatch *d, const struct session *s, unsigned 
                           unsigned family)
 {
     const struct channel *c = slab_get(&d->table.channels, s->channel[side]);
-    bool planned = s->prediction[side][family].shape != SHAPE_NONE;
-    return c && planned ? channel_nat(&d->table, c, family) : NULL;
+    bool predicted = s->prediction[side][family].shape != SHAPE_NONE;
+    return c && predicted ? channel_nat(&d->table, c, family) : NULL;
 }
 
 void dispatch_missed(struct dispatch *d, struct session *s, unsigned rounds)
@@ -522,7 +521,7 @@ void dispatch_missed(struct dispatch *d, struct session *s, unsigned rounds)
     for (unsigned side = 0; side < 2; side++)
         for (unsigned family = 0; rounds && family < FAMILY_COUNT; family++) {
             struct nat *n = judged(d, s, side, family);
-            struct outcome outcome = missed(s, side);
+            struct outcome outcome = outcome_of(s, side);
             for (unsigned i = 0; n && i < rounds; i++)
                 profile_learn_outcome(&n->profile, &outcome, d->loop->now);
             if (!n)
@@ -549,13 +548,9 @@ void dispatch_met(struct dispatch *d, struct session *s)
             if (!n || !where->family || family_index(where) != family ||
                 !endpoint_same_address(where, &c->observed[family]))
                 continue;
-            struct outcome outcome = {
-                .peer = dispatch_peer_number(s->peer[side]),
-                .other = dispatch_peer_number(s->peer[!side]),
-                .met = true,
-                .port = where->port,
-                .chance = s->row->chance,
-            };
+            struct outcome outcome = outcome_of(s, side);
+            outcome.met = true;
+            outcome.port = where->port;
             profile_learn_outcome(&n->profile, &outcome, d->loop->now);
             dispatch_nat_put(d, n);
         }
