@@ -135,12 +135,27 @@ static const char v2_views[] =
     "confidence, delta, drift/1e3 AS drift_per_second, block_low, block_high, samples,"
     "hits, misses," V1_TIME("learnt") "last_port FROM nats;";
 
+/*
+ * What could not be stored, so that whoever reads the history knows of the hole in it: from when to
+ * when, how many sessions, observations and profiles were left out, and why.
+ */
+static const char v3_gaps[] =
+    "CREATE TABLE gaps(number INTEGER PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL,"
+    " sessions INTEGER NOT NULL, observations INTEGER NOT NULL, profiles INTEGER NOT NULL,"
+    " why TEXT NOT NULL);";
+
+static const char v3_views[] =
+    "CREATE VIEW gap_overview AS SELECT number," V1_TIME("since") V1_TIME("until")
+    "sessions, observations, profiles, why FROM gaps;";
+
 /* clang-format on */
 
-/* Step n at index n-1, as texts that are executed one after the other. */
-static const char *const steps[STORE_VERSION][3] = {
+/* Step n at index n-1, as texts that are executed one after the other; views come last. */
+#define STEP_TEXTS 8
+static const char *const steps[STORE_VERSION][STEP_TEXTS] = {
     {v1_tables, v1_views, NULL},
     {v2_columns, v2_views, NULL},
+    {v3_gaps, v3_views, NULL},
 };
 
 const char *const *store_schema_step(int n)

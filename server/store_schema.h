@@ -10,7 +10,7 @@
  * The schema as a list of steps: step n leads from version n-1 to version n, and `PRAGMA
  * user_version` says where a file stands. Steps are only ever added.
  */
-#define STORE_VERSION 2
+#define STORE_VERSION 3
 
 /*
  * Brings a database to the current version and fills the tables of words, in one transaction.
