@@ -3,6 +3,7 @@
 #include "dispatch.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <ifaddrs.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -15,8 +16,6 @@
 #define CHECKS_MAX       4096u
 #define FILTER_TESTS_MAX 1024u
 #define INVITES_MAX      100000u
-/* A drained peer waits this long before it comes back, and up to as long again. */
-#define DRAIN_DELAY_MS 500
 
 stamp stamp_now(void)
 {
@@ -113,6 +112,8 @@ static void message(void *user, struct net_conn *conn, const struct msg *m)
     struct channel *c = slab_get(&d->table.channels, conn->owner);
     if (c && m->type != MSG_REGISTER)
         channel_message(d, c, conn, m);
+    else if (!c && m->type == MSG_REGISTER && d->draining)
+        dispatch_farewell(d, conn);
     else if (!c && m->type == MSG_REGISTER)
         dispatch_register(d, conn, conn->peer, &m->register_);
     else
@@ -304,7 +305,7 @@ static int listen_at(struct dispatch *d, const struct endpoint *address, char *e
     for (unsigned i = 0; i < d->conf->port.count; i++) {
         struct endpoint at = endpoint_with_port(*address, d->servers[0].ports[i]);
         size_t used = strlen(d->listen_text);
-        if (net_listen(d->net, &at, err, size) != 0)
+        if (net_listen(d->net, &at, service_take_listener(d->service, &at), err, size) != 0)
             return -1;
         snprintf(d->listen_text + used, sizeof(d->listen_text) - used, "%s%s", used ? ", " : "",
                  endpoint_format(&at, text));
@@ -380,16 +381,26 @@ static int open_net(struct dispatch *d, const uint8_t hash_key[16], char *err, s
     return net_open(d->net, d->loop, &options, &d->key, &handlers, err, size);
 }
 
+static int open_admin(struct dispatch *d, char *err, size_t size)
+{
+    struct admin_source source = dispatch_admin_source(d);
+    int handed = service_take_named(d->service, "admin");
+    d->admin = admin_open(d->loop->ev, d->conf->admin_socket, handed, d->store, &source, err, size);
+    return d->admin ? 0 : -1;
+}
+
 int dispatch_open(struct dispatch *d, struct net *net, const struct dispatch_options *options,
                   char *err, size_t size)
 {
     uint8_t hash_key[16];
+    int error = 0;
 
     memset(d, 0, sizeof(*d));
     d->loop = options->loop;
     d->conf = options->conf;
     d->key = *options->key;
     d->rng = rng_system();
+    d->service = options->service;
     d->started = stamp_now();
     rng_fill(&d->rng, hash_key, sizeof(hash_key));
     init_tables(d, hash_key);
@@ -406,28 +417,21 @@ int dispatch_open(struct dispatch *d, struct net *net, const struct dispatch_opt
     if (!d->store || load(d, err, size) != 0)
         goto failed;
     find_servers(d);
-    if (listen_all(d, err, size) != 0)
+    if (listen_all(d, err, size) != 0) {
+        error = errno;
         goto failed;
+    }
     set_url(d);
-    struct admin_source source = dispatch_admin_source(d);
-    d->admin = admin_open(d->loop->ev, d->conf->admin_socket, -1, d->store, &source, err, size);
-    if (d->admin)
+    if (open_admin(d, err, size) != 0) {
+        error = errno;
+        goto failed;
+    }
+    if (service_all_taken(d->service, d->listen_text, err, size) == 0)
         return 0;
 failed:
     dispatch_close(d);
+    errno = error;
     return -1;
-}
-
-void dispatch_drain(struct dispatch *d)
-{
-    d->draining = true;
-    net_stop_listening(d->net);
-    for (uint32_t i = 0; i < slab_end(&d->table.channels); i++) {
-        const struct channel *c = slab_at(&d->table.channels, i);
-        struct net_conn *conn = c ? slab_get(&d->net->conns, c->conn) : NULL;
-        if (conn)
-            dispatch_dismiss(d, conn, REASON_DRAINING, "", DRAIN_DELAY_MS);
-    }
 }
 
 /* Sessions still under way end here, and are recorded so. */
@@ -470,6 +474,7 @@ void dispatch_close(struct dispatch *d)
     if (d->admin)
         admin_close(d->admin);
     d->admin = NULL;
+    dispatch_drain_close(d);
     if (d->store)
         end_sessions(d);
     end_checks(d);

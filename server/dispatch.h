@@ -6,6 +6,7 @@
 
 #include "admin.h"
 #include "conf.h"
+#include "drain.h"
 #include "loop.h"
 #include "net.h"
 #include "net_probe.h"
@@ -14,6 +15,7 @@
 #include "proto/msg.h"
 #include "proto/rng.h"
 #include "schedule.h"
+#include "service.h"
 #include "session.h"
 #include "store.h"
 #include "survey.h"
@@ -24,7 +26,8 @@
  * wake-ups), dispatch_register.c (who comes and goes), dispatch_survey.c (observations,
  * profiles), dispatch_probe.c (what the server tries out on NATs), dispatch_session.c
  * (introductions), dispatch_punch.c (from predictions to a plan on its way), dispatch_check.c (what
- * a connection would come to), dispatch_admin.c (views and commands).
+ * a connection would come to), dispatch_drain.c (the end in peace), dispatch_admin.c (views and
+ * commands).
  */
 
 #define SESSION_ROUNDS_MAX 10 /* as many as the option `rounds` may say */
@@ -150,7 +153,9 @@ struct dispatch {
     char listen_text[512];
     uint64_t sequence; /* of the last row put */
     stamp started;
+    struct service *service; /* NULL: nobody manages us */
     bool draining;
+    struct drain drain;
     bool private_only; /* every peer so far came from one private address */
     struct endpoint private_address;
     struct dispatch_stats stats;
@@ -173,14 +178,14 @@ struct dispatch_options {
     const struct conf *conf;
     const struct key_pair *key;
     const char *store_path;
+    struct service *service; /* hands over sockets, and is told of the end; may be NULL */
 };
-/* Opens store, sockets and admin socket. Returns 0, or -1 with a sentence in err. `d` and `net`
- * must not move. */
+/*
+ * Opens store, sockets and admin socket. Returns 0, or -1 with a sentence in err, and the reason in
+ * errno where the system gave one (else 0). `d` and `net` must not move.
+ */
 int dispatch_open(struct dispatch *d, struct net *net, const struct dispatch_options *options,
                   char *err, size_t size);
-/* Tells every peer to come back, and stops listening. The caller runs the loop on for a moment,
- * then closes. */
-void dispatch_drain(struct dispatch *d);
 void dispatch_close(struct dispatch *d);
 
 /* The narrow interface to a peer: everything that a session says goes through here (DESIGN section
@@ -314,6 +319,19 @@ void dispatch_checks_ready(struct dispatch *d);
 void dispatch_check_free(struct dispatch *d, struct check *k);
 /* Both sides of a SESSION_CHECK are ready: answers the requester. */
 void dispatch_check_session(struct dispatch *d, struct session *s);
+
+/* ---- dispatch_drain.c ---- */
+
+/*
+ * Stops listening, lets the sessions under way end for so many seconds, tells every peer when to
+ * come back, and where if `to` is another server's URL, and ends the loop. `to` may be "". Called
+ * again it only shortens the time, and changes where to.
+ */
+void dispatch_drain(struct dispatch *d, int64_t seconds, const char *to);
+/* Tells one peer. */
+void dispatch_farewell(struct dispatch *d, struct net_conn *conn);
+/* Also stops a drain that has not ended. */
+void dispatch_drain_close(struct dispatch *d);
 
 /* ---- dispatch_admin.c ---- */
 

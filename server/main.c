@@ -9,20 +9,16 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "conf.h"
 #include "dispatch.h"
 #include "log.h"
 #include "proto/keyfile.h"
+#include "service.h"
 
 enum { EXIT_USAGE = 1, EXIT_CANNOT_START = 2 };
 
-/* How long a stop waits for sessions under way, and for farewells to be read. */
-#define STOP_SECONDS      5.0
-#define FAREWELL_SECONDS  0.5
-#define STOP_POLL_SECONDS 0.05
 /* Descriptors beside connections: listeners, database, admin clients, probes. */
 #define SPARE_DESCRIPTORS 512
 
@@ -32,11 +28,9 @@ struct trystd {
     struct net net;
     struct dispatch dispatch;
     struct key_pair key;
+    struct service service;
     struct ev_signal term, interrupt;
-    struct ev_timer stop;
-    tick stop_at;     /* when sessions under way are given up */
-    tick farewell_at; /* when the loop ends; 0: farewells have not been said */
-    bool stopping;
+    bool stopping; /* a signal said so */
 };
 
 static const char usage[] =
@@ -220,42 +214,16 @@ static void fit_descriptors(struct conf *conf)
 
 /* ---- stop ---- */
 
-static void end_when_flushed(struct trystd *t)
-{
-    tick now = t->loop.now;
-    if (!t->farewell_at && (!t->dispatch.sessions.used || now >= t->stop_at)) {
-        dispatch_drain(&t->dispatch);
-        t->farewell_at = now + (tick)(FAREWELL_SECONDS * TICK_S);
-    }
-    if (t->farewell_at && (now >= t->farewell_at || !t->dispatch.table.channels.used))
-        loop_end(&t->loop);
-}
-
-static void stop_again(struct ev_loop *loop, struct ev_timer *timer, int events)
-{
-    (void)loop;
-    (void)events;
-    end_when_flushed(timer->data);
-}
-
 static void stop(struct ev_loop *loop, struct ev_signal *signal, int events)
 {
     struct trystd *t = signal->data;
+    (void)loop;
     (void)events;
-    if (t->stopping) {
+    if (t->stopping)
         loop_end(&t->loop); /* said twice: now */
-        return;
-    }
-    log_notice("stopping: %u sessions under way", t->dispatch.sessions.used);
-    sd_notify(0, "STOPPING=1\nSTATUS=Stopping");
+    else
+        dispatch_drain(&t->dispatch, t->conf.drain_timeout, "");
     t->stopping = true;
-    t->dispatch.draining = true;
-    net_stop_listening(&t->net);
-    t->stop_at = t->loop.now + (tick)(STOP_SECONDS * TICK_S);
-    ev_timer_init(&t->stop, stop_again, STOP_POLL_SECONDS, STOP_POLL_SECONDS);
-    t->stop.data = t;
-    ev_timer_start(loop, &t->stop);
-    end_when_flushed(t);
 }
 
 static void watch_signals(struct trystd *t)
@@ -268,15 +236,31 @@ static void watch_signals(struct trystd *t)
     ev_signal_start(t->loop.ev, &t->interrupt);
 }
 
+static void describe(void *user, char text[SERVICE_STATUS_SIZE])
+{
+    const struct trystd *t = user;
+    struct store_health health;
+    char url[SERVER_URL_SIZE];
+    store_health(t->dispatch.store, &health);
+    snprintf(text, SERVICE_STATUS_SIZE, "Serving %s: %u peers, %u sessions under way%s",
+             server_url_format(&t->dispatch.url, url), t->dispatch.table.channels.used,
+             t->dispatch.sessions.used, health.degraded ? "; the database is degraded" : "");
+}
+
 static int run(struct trystd *t)
 {
     char database[CONF_TEXT_SIZE + 16], parent[CONF_TEXT_SIZE], err[512], url[SERVER_URL_SIZE];
-    struct dispatch_options options = {
-        .loop = &t->loop, .conf = &t->conf, .key = &t->key, .store_path = database};
+    struct dispatch_options options = {.loop = &t->loop,
+                                       .conf = &t->conf,
+                                       .key = &t->key,
+                                       .store_path = database,
+                                       .service = &t->service};
     int made = 0;
 
-    if (load_key(t, &made) != 0)
+    if (load_key(t, &made) != 0) {
+        service_failed(&t->service, 0, "key and state directory; the log says more");
         return EXIT_CANNOT_START;
+    }
     parent_of(t->conf.admin_socket, parent);
     if (make_directory(parent, 0755) != 0)
         log_warning("cannot make %s: %s", parent, strerror(errno));
@@ -288,19 +272,36 @@ static int run(struct trystd *t)
     }
     if (dispatch_open(&t->dispatch, &t->net, &options, err, sizeof(err)) != 0) {
         log_error("%s", err);
+        service_failed(&t->service, errno, err);
         loop_close(&t->loop);
         return EXIT_CANNOT_START;
     }
     watch_signals(t);
+    service_watch(&t->service, t->loop.ev, describe, t);
     log_notice("trystd %s serves %s on %s%s", PACKAGE_VERSION,
                server_url_format(&t->dispatch.url, url), t->dispatch.listen_text,
                made ? " with a new key" : "");
-    sd_notifyf(0, "READY=1\nSTATUS=Serving %s", url);
+    service_ready(&t->service);
     loop_run(&t->loop);
     dispatch_close(&t->dispatch);
     loop_close(&t->loop);
     log_notice("stopped");
     return EXIT_SUCCESS;
+}
+
+/* What the service manager handed over is taken first of all: no descriptor is to be mistaken. */
+static int serve(struct trystd *t)
+{
+    char err[512];
+    int status = EXIT_CANNOT_START;
+    if (service_open(&t->service, err, sizeof(err)) == 0) {
+        status = run(t);
+    } else {
+        log_error("%s", err);
+        service_failed(&t->service, EINVAL, err);
+    }
+    service_close(&t->service);
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -320,7 +321,7 @@ int main(int argc, char **argv)
     }
     log_open((enum log_level)(CONF_LOG_LEVEL_FIRST + t.conf.log_level));
     umask(0022); /* what is secret says so itself */
-    status = command.keygen ? keygen(&t) : run(&t);
+    status = command.keygen ? keygen(&t) : serve(&t);
     sodium_memzero(&t.key, sizeof(t.key));
     return status;
 }

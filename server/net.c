@@ -16,6 +16,7 @@
 #include "net_conn.h"
 
 #define ACCEPTS_PER_WAKE_UP 64
+#define BACKLOG             4096
 #define HANDSHAKE_QUEUE     16384
 /* An observation connection may hold a mapping for the length of a session, not for ever. */
 #define OBSERVATION_SPAN (180 * TICK_S)
@@ -97,12 +98,10 @@ static void accept_again(struct ev_loop *loop, struct ev_timer *timer, int event
         ev_io_start(loop, &net->listeners[i].io);
 }
 
-static void accept_ready(struct ev_loop *loop, struct ev_io *io, int events)
+/* True: more may wait. */
+static bool accept_some(struct net_listener *listener)
 {
-    struct net_listener *listener = io->data;
     struct net *net = listener->net;
-    (void)loop;
-    (void)events;
     for (int i = 0; i < ACCEPTS_PER_WAKE_UP; i++) {
         struct sockaddr_storage sa;
         socklen_t len = sizeof(sa);
@@ -112,7 +111,7 @@ static void accept_ready(struct ev_loop *loop, struct ev_io *io, int events)
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
                 pause_accept(net);
             if (errno != ECONNABORTED && errno != EINTR)
-                return;
+                return false;
             continue;
         }
         if (endpoint_from_sockaddr((const struct sockaddr *)&sa, &remote) != 0) {
@@ -122,6 +121,14 @@ static void accept_ready(struct ev_loop *loop, struct ev_io *io, int events)
         set_options(fd);
         net_conn_accept(net, fd, &remote);
     }
+    return true;
+}
+
+static void accept_ready(struct ev_loop *loop, struct ev_io *io, int events)
+{
+    (void)loop;
+    (void)events;
+    accept_some(io->data);
 }
 
 struct endpoint net_local(const struct net_conn *c)
@@ -143,42 +150,57 @@ tick net_round_trip(const struct net_conn *c)
     return info.tcpi_rtt * TICK_US;
 }
 
-int net_listen(struct net *net, const struct endpoint *at, char *err, size_t err_size)
+/* A listening socket, or -1 with errno. */
+static int open_listener(const struct endpoint *at)
 {
     struct sockaddr_storage sa;
     socklen_t len = endpoint_to_sockaddr(at, &sa);
-    char text[ENDPOINT_TEXT_SIZE];
     const int on = 1;
-
-    if (net->listener_count == NET_LISTENERS_MAX) {
-        snprintf(err, err_size, "more than %d listening sockets", NET_LISTENERS_MAX);
-        return -1;
-    }
     int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
     if (fd < 0)
-        goto failed;
+        return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (at->family == 6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-    if (bind(fd, (struct sockaddr *)&sa, len) != 0 || listen(fd, 4096) != 0)
-        goto failed;
+    if (bind(fd, (struct sockaddr *)&sa, len) == 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+int net_listen(struct net *net, const struct endpoint *at, int handed_fd, char *err,
+               size_t err_size)
+{
+    char text[ENDPOINT_TEXT_SIZE];
+
+    if (net->listener_count == NET_LISTENERS_MAX) {
+        snprintf(err, err_size, "more than %d listening sockets", NET_LISTENERS_MAX);
+        errno = EMFILE;
+        return -1;
+    }
+    int fd = handed_fd >= 0 ? handed_fd : open_listener(at);
+    if (fd < 0) {
+        int error = errno;
+        snprintf(err, err_size, "cannot listen on %s: %s", endpoint_format(at, text),
+                 strerror(error));
+        errno = error;
+        return -1;
+    }
     struct net_listener *listener = &net->listeners[net->listener_count++];
     listener->net = net;
     listener->fd = fd;
+    listener->handed = handed_fd >= 0;
     listener->local = *at;
     ev_io_init(&listener->io, accept_ready, fd, EV_READ);
     listener->io.data = listener;
     ev_io_start(net->loop, &listener->io);
     return 0;
-
-failed:
-    snprintf(err, err_size, "cannot listen on %s: %s", endpoint_format(at, text), strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return -1;
 }
 
-void net_stop_listening(struct net *net)
+static void close_listeners(struct net *net)
 {
     ev_timer_stop(net->loop, &net->accept_again);
     for (unsigned i = 0; i < net->listener_count; i++) {
@@ -186,6 +208,16 @@ void net_stop_listening(struct net *net)
         close(net->listeners[i].fd);
     }
     net->listener_count = 0;
+}
+
+void net_stop_listening(struct net *net)
+{
+    /* A client whose connection waits in a queue of ours would be reset without a word. */
+    for (unsigned i = 0; i < net->listener_count; i++)
+        for (int n = 0; n < BACKLOG / ACCEPTS_PER_WAKE_UP && !net->listeners[i].handed; n++)
+            if (!accept_some(&net->listeners[i]))
+                break;
+    close_listeners(net);
 }
 
 int net_open(struct net *net, const struct loop *loop, const struct net_options *options,
@@ -218,7 +250,7 @@ int net_open(struct net *net, const struct loop *loop, const struct net_options 
 
 void net_close(struct net *net)
 {
-    net_stop_listening(net);
+    close_listeners(net);
     for (uint32_t i = 0; i < slab_end(&net->conns); i++) {
         struct net_conn *c = slab_at(&net->conns, i);
         if (c)

@@ -74,6 +74,7 @@ struct net_listener {
     struct ev_io io;
     struct net *net;
     int fd;
+    bool handed; /* somebody else holds it too: what waits there is accepted later */
     struct endpoint local;
 };
 
@@ -130,9 +131,14 @@ struct net_options {
 int net_open(struct net *net, const struct loop *loop, const struct net_options *options,
              const struct key_pair *key, const struct net_handlers *handlers, char *err,
              size_t err_size);
-/* Listens on one endpoint (any address if its address is all zero; IPv6 sockets take IPv6 only). */
-int net_listen(struct net *net, const struct endpoint *at, char *err, size_t err_size);
-/* No further connections. */
+/*
+ * Listens on one endpoint (any address if its address is all zero; IPv6 sockets take IPv6 only), or
+ * takes over `handed_fd` where that is >= 0, a socket that listens there. -1: errno, and a sentence
+ * in err.
+ */
+int net_listen(struct net *net, const struct endpoint *at, int handed_fd, char *err,
+               size_t err_size);
+/* No further connections beside those that the kernel has accepted on sockets of ours alone. */
 void net_stop_listening(struct net *net);
 void net_close(struct net *net);
 

@@ -6,9 +6,15 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto/msg.h"
+#include "proto/tick.h"
+
+/* What a handshake takes on a slow machine, and how many have to be timed before that counts. */
+#define COST_ASSUMED (500 * TICK_US)
+#define COST_LEAST   16
 
 struct net_handshake {
     pthread_mutex_t lock;
@@ -21,6 +27,8 @@ struct net_handshake {
     struct handshake_job *jobs;
     struct handshake_result *results;
     unsigned capacity, job_head, job_count, result_head, result_count, in_hand;
+    tick spent; /* by all threads, on so many handshakes */
+    uint64_t made;
     bool stopping;
     unsigned thread_count;
     pthread_t threads[];
@@ -44,6 +52,13 @@ void net_handshake_run(const struct key_pair *server_key, const struct rng *rng,
     noise_wipe(&hs);
 }
 
+static tick now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (tick)t.tv_sec * TICK_S + t.tv_nsec;
+}
+
 static bool next_job(struct net_handshake *pool, struct handshake_job *job)
 {
     pthread_mutex_lock(&pool->lock);
@@ -60,9 +75,12 @@ static bool next_job(struct net_handshake *pool, struct handshake_job *job)
     return have;
 }
 
-static void put_result(struct net_handshake *pool, const struct handshake_result *result)
+static void put_result(struct net_handshake *pool, const struct handshake_result *result,
+                       tick spent)
 {
     pthread_mutex_lock(&pool->lock);
+    pool->spent += spent;
+    pool->made++;
     pool->results[(pool->result_head + pool->result_count) % pool->capacity] = *result;
     pool->in_hand--;
     bool first = pool->result_count++ == 0;
@@ -79,8 +97,9 @@ static void *work(void *arg)
     struct handshake_result result;
 
     while (next_job(pool, &job)) {
+        tick begun = now();
         net_handshake_run(&pool->server_key, &rng, &job, &result);
-        put_result(pool, &result);
+        put_result(pool, &result, now() - begun);
         sodium_memzero(&result, sizeof(result));
     }
     return NULL;
@@ -158,6 +177,16 @@ unsigned net_handshake_waiting(struct net_handshake *pool)
     unsigned n = pool->job_count + pool->in_hand;
     pthread_mutex_unlock(&pool->lock);
     return n;
+}
+
+double net_handshake_rate(struct net_handshake *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    bool known = pool->made >= COST_LEAST && pool->spent > 0;
+    double cost =
+        known ? tick_seconds(pool->spent) / (double)pool->made : tick_seconds(COST_ASSUMED);
+    pthread_mutex_unlock(&pool->lock);
+    return pool->thread_count / cost;
 }
 
 void net_handshake_stop(struct net_handshake *pool)

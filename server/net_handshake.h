@@ -43,6 +43,9 @@ bool net_handshake_put(struct net_handshake *pool, const struct handshake_job *j
 bool net_handshake_take(struct net_handshake *pool, struct handshake_result *out);
 /* Jobs that wait for a thread. */
 unsigned net_handshake_waiting(struct net_handshake *pool);
+/* How many the pool makes in a second, as far as it has shown; an estimate on the safe side before.
+ */
+double net_handshake_rate(struct net_handshake *pool);
 void net_handshake_stop(struct net_handshake *pool);
 
 /* The pure function behind it: one job to one result. */
