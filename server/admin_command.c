@@ -10,134 +10,29 @@
 #include "show.h"
 #include "span.h"
 
-/* Requests: a line to a command and its arguments, and what each command does. */
+/* Requests: a line to a command and its arguments, what the parts of the commands share, and the
+ * commands on the daemon as a whole. */
 
 #define LIMIT_DEFAULT 100
 #define WORDS_MAX     32
 
-static const char *text_arg(const json_t *args, const char *name)
+const char *admin_text_arg(const json_t *args, const char *name)
 {
     const char *text = json_string_value(json_object_get(args, name));
 
     return text ? text : "";
 }
 
-static uint32_t limit_arg(const json_t *args)
+uint32_t admin_limit_arg(const json_t *args)
 {
     const json_t *v = json_object_get(args, "limit");
 
     return v ? (uint32_t)json_integer_value(v) : LIMIT_DEFAULT;
 }
 
-static bool flag_arg(const json_t *args, const char *name)
+bool admin_flag_arg(const json_t *args, const char *name)
 {
     return json_is_true(json_object_get(args, name));
-}
-
-/* Who changes something is worth a line. */
-static void note(const struct admin_client *c, const char *what, const char *whom)
-{
-    log_notice("admin (uid %u, pid %d): %s %s", (unsigned)c->uid, (int)c->pid, what, whom);
-}
-
-static void run_status(struct admin_client *c, const json_t *args)
-{
-    struct view_status v;
-    struct store_health health;
-
-    (void)args;
-    memset(&v, 0, sizeof(v));
-    c->admin->source.status(c->admin->source.user, &v);
-    store_health(c->admin->store, &health);
-    admin_reply(c, admin_view_status(&v, &health));
-}
-
-static void run_url(struct admin_client *c, const json_t *args)
-{
-    struct view_status v;
-
-    (void)args;
-    memset(&v, 0, sizeof(v));
-    c->admin->source.status(c->admin->source.user, &v);
-    admin_reply(c, json_pack("{s:o}", "url", show_text(v.url)));
-}
-
-/* --- lists --- */
-
-static bool peer_matches(const struct admin_filter *f, const uint8_t key[KEY_SIZE],
-                         const char *name)
-{
-    if (f->any_peer)
-        return true;
-    return f->by_key ? memcmp(f->key, key, KEY_SIZE) == 0 : strcmp(f->name, name) == 0;
-}
-
-static int set_peer_filter(struct admin_filter *f, const char *peer)
-{
-    f->any_peer = !*peer;
-    f->by_key = *peer && key_parse(peer, f->key) == 0;
-    return f->any_peer || f->by_key ? 0 : peer_name_parse(peer, f->name);
-}
-
-static json_t *row_peer(struct admin_client *c, size_t index, bool *end)
-{
-    struct view_peer v;
-
-    *end = !c->admin->source.peer(c->admin->source.user, index, &v);
-    if (*end || !peer_matches(&c->filter, v.key, v.name))
-        return NULL;
-    return admin_view_peer(&v);
-}
-
-static json_t *row_session(struct admin_client *c, size_t index, bool *end)
-{
-    struct view_session v;
-
-    *end = !c->admin->source.session(c->admin->source.user, index, &v);
-    if (*end || (!peer_matches(&c->filter, v.requester, v.requester_name) &&
-                 !peer_matches(&c->filter, v.target, v.target_name)))
-        return NULL;
-    return admin_view_session(&v);
-}
-
-static json_t *row_nat(struct admin_client *c, size_t index, bool *end)
-{
-    struct view_nat v;
-
-    *end = !c->admin->source.nat(c->admin->source.user, index, &v);
-    if (*end || (!endpoint_is_none(&c->filter.address) &&
-                 !endpoint_same_address(&c->filter.address, &v.address)))
-        return NULL;
-    return admin_view_nat(&v);
-}
-
-/* A peer that is not connected may be known all the same. */
-static void ask_fallback(struct admin_client *c)
-{
-    admin_ask(c, &c->fallback);
-}
-
-static void run_peers(struct admin_client *c, const json_t *args)
-{
-    const char *peer = text_arg(args, "peer");
-    struct store_query *q = &c->fallback;
-
-    memset(q, 0, sizeof(*q));
-    q->what = QUERY_PEERS;
-    q->limit = limit_arg(args);
-    snprintf(q->peer, sizeof(q->peer), "%s", peer);
-    if (set_peer_filter(&c->filter, peer)) {
-        admin_refuse(c, "'%.80s' is neither a key nor a name", peer);
-        return;
-    }
-    if (flag_arg(args, "all")) {
-        admin_ask(c, q);
-        return;
-    }
-    c->walk = (struct admin_walk){.row = row_peer, .name = "peers", .left = q->limit};
-    if (*peer)
-        c->walk.then = ask_fallback;
-    admin_walk(c);
 }
 
 static stamp wall_clock(void)
@@ -149,9 +44,9 @@ static stamp wall_clock(void)
 }
 
 /* 0 with *out at 0 for an argument that is not there. */
-static int moment_arg(struct admin_client *c, const json_t *args, const char *name, stamp *out)
+int admin_moment_arg(struct admin_client *c, const json_t *args, const char *name, stamp *out)
 {
-    const char *text = text_arg(args, name);
+    const char *text = admin_text_arg(args, name);
 
     *out = 0;
     if (!*text || moment_parse(text, wall_clock(), out) == 0)
@@ -161,133 +56,37 @@ static int moment_arg(struct admin_client *c, const json_t *args, const char *na
     return -1;
 }
 
-static void run_sessions(struct admin_client *c, const json_t *args)
+/* Who changes something is worth a line. */
+void admin_note(const struct admin_client *c, const char *what, const char *whom)
 {
-    const char *peer = text_arg(args, "peer");
-    struct store_query q;
-
-    memset(&q, 0, sizeof(q));
-    q.what = QUERY_SESSIONS;
-    q.failed_only = flag_arg(args, "failed");
-    q.limit = limit_arg(args);
-    snprintf(q.peer, sizeof(q.peer), "%s", peer);
-    if (set_peer_filter(&c->filter, peer)) {
-        admin_refuse(c, "'%.80s' is neither a key nor a name", peer);
-        return;
-    }
-    if (moment_arg(c, args, "since", &q.since) || moment_arg(c, args, "until", &q.until))
-        return;
-    if (!flag_arg(args, "active")) {
-        admin_ask(c, &q);
-        return;
-    }
-    if (q.failed_only || q.since || q.until) {
-        admin_refuse(c, "--active goes with --peer and --limit only");
-        return;
-    }
-    c->walk = (struct admin_walk){.row = row_session, .name = "sessions", .left = q.limit};
-    admin_walk(c);
+    log_notice("admin (uid %u, pid %d): %s %s", (unsigned)c->uid, (int)c->pid, what, whom);
 }
 
-static void run_session(struct admin_client *c, const json_t *args)
+void admin_run_status(struct admin_client *c, const json_t *args)
 {
-    const char *id = text_arg(args, "id");
-    struct store_query q;
-    size_t len = strlen(id);
+    struct view_status v;
+    struct store_health health;
 
-    memset(&q, 0, sizeof(q));
-    q.what = QUERY_SESSION;
-    if (len == 0 || len > 2 * MSG_ID_SIZE) {
-        admin_refuse(c, "'%.64s' is no session id: those are 1 to 32 hexadecimal digits", id);
-        return;
-    }
-    for (size_t i = 0; i < len; i++)
-        q.session[i] = (char)(id[i] >= 'A' && id[i] <= 'F' ? id[i] - 'A' + 'a' : id[i]);
-    admin_ask(c, &q);
+    (void)args;
+    memset(&v, 0, sizeof(v));
+    c->admin->source.status(c->admin->source.user, &v);
+    store_health(c->admin->store, &health);
+    admin_reply(c, admin_view_status(&v, &health));
 }
 
-static void run_nats(struct admin_client *c, const json_t *args)
+void admin_run_url(struct admin_client *c, const json_t *args)
 {
-    const char *address = text_arg(args, "address");
-    struct store_query *q = &c->fallback;
+    struct view_status v;
 
-    c->filter.address = endpoint_none();
-    c->walk = (struct admin_walk){.row = row_nat, .name = "nats", .left = limit_arg(args)};
-    if (!*address) {
-        admin_walk(c);
-        return;
-    }
-    if (endpoint_parse(address, 1, &c->filter.address)) {
-        admin_refuse(c, "'%.64s' is not an address; 192.0.2.1 or 2001:db8::1 are", address);
-        return;
-    }
-    memset(q, 0, sizeof(*q));
-    q->what = QUERY_OBSERVATIONS;
-    /* As the store writes it, however it was typed. */
-    endpoint_format_address(&c->filter.address, q->address);
-    c->walk.then = ask_fallback;
-    c->head = strdup("");
-    admin_walk(c);
+    (void)args;
+    memset(&v, 0, sizeof(v));
+    c->admin->source.status(c->admin->source.user, &v);
+    admin_reply(c, json_pack("{s:o}", "url", show_text(v.url)));
 }
 
-/* --- commands that change something --- */
-
-static void run_invite(struct admin_client *c, const json_t *args)
+void admin_run_log_level(struct admin_client *c, const json_t *args)
 {
-    const struct admin_source *s = &c->admin->source;
-    const char *ttl = text_arg(args, "ttl"), *given = text_arg(args, "name");
-    char url[SERVER_URL_SIZE + 64] = "", err[256] = "", name[PEER_NAME_SIZE] = "";
-    int64_t ms = 0;
-
-    if (*ttl && (span_parse(ttl, &ms) || ms < 1000)) {
-        admin_refuse(c, "ttl: '%.64s' is no length of time; 30min, 12h or 7d are", ttl);
-        return;
-    }
-    if (*given && peer_name_parse(given, name)) {
-        admin_refuse(c,
-                     "name: '%.80s' is no peer name: letters, digits, '-', '_' and '.', 63 at most",
-                     given);
-        return;
-    }
-    if (s->invite(s->user, name, ms / 1000, url, err, sizeof(err))) {
-        admin_refuse(c, "%s", err);
-        return;
-    }
-    note(c, "invite", *name ? name : "(any name)");
-    admin_reply(c, json_pack("{s:o, s:o}", "url", show_text(url), "name", show_label(name)));
-}
-
-static void run_change(struct admin_client *c, const char *what, const char *whom,
-                       int (*change)(void *, const char *, char *, size_t))
-{
-    char err[256] = "";
-
-    if (change(c->admin->source.user, whom, err, sizeof(err))) {
-        admin_refuse(c, "%s", err);
-        return;
-    }
-    note(c, what, whom);
-    admin_reply(c, json_object());
-}
-
-static void run_allow(struct admin_client *c, const json_t *args)
-{
-    run_change(c, "allow", text_arg(args, "key"), c->admin->source.allow);
-}
-
-static void run_deny(struct admin_client *c, const json_t *args)
-{
-    run_change(c, "deny", text_arg(args, "key"), c->admin->source.deny);
-}
-
-static void run_kick(struct admin_client *c, const json_t *args)
-{
-    run_change(c, "kick", text_arg(args, "peer"), c->admin->source.kick);
-}
-
-static void run_log_level(struct admin_client *c, const json_t *args)
-{
-    const char *name = text_arg(args, "level");
+    const char *name = admin_text_arg(args, "level");
 
     if (*name) {
         int level = log_level_from_name(name);
@@ -297,12 +96,12 @@ static void run_log_level(struct admin_client *c, const json_t *args)
             return;
         }
         log_set_level((enum log_level)level);
-        note(c, "log-level", name);
+        admin_note(c, "log-level", name);
     }
     admin_reply(c, json_pack("{s:s}", "level", log_level_name(log_get_level())));
 }
 
-static void run_help(struct admin_client *c, const json_t *args)
+void admin_run_help(struct admin_client *c, const json_t *args)
 {
     json_t *list = json_array();
 
@@ -315,12 +114,12 @@ static void run_help(struct admin_client *c, const json_t *args)
 }
 
 static void (*const commands[ADMIN_COMMANDS])(struct admin_client *, const json_t *) = {
-    [ADMIN_STATUS] = run_status,       [ADMIN_PEERS] = run_peers,
-    [ADMIN_SESSIONS] = run_sessions,   [ADMIN_SESSION] = run_session,
-    [ADMIN_NATS] = run_nats,           [ADMIN_URL] = run_url,
-    [ADMIN_INVITE] = run_invite,       [ADMIN_ALLOW] = run_allow,
-    [ADMIN_DENY] = run_deny,           [ADMIN_KICK] = run_kick,
-    [ADMIN_LOG_LEVEL] = run_log_level, [ADMIN_HELP] = run_help,
+    [ADMIN_STATUS] = admin_run_status,       [ADMIN_PEERS] = admin_run_peers,
+    [ADMIN_SESSIONS] = admin_run_sessions,   [ADMIN_SESSION] = admin_run_session,
+    [ADMIN_NATS] = admin_run_nats,           [ADMIN_URL] = admin_run_url,
+    [ADMIN_INVITE] = admin_run_invite,       [ADMIN_ALLOW] = admin_run_allow,
+    [ADMIN_DENY] = admin_run_deny,           [ADMIN_KICK] = admin_run_kick,
+    [ADMIN_LOG_LEVEL] = admin_run_log_level, [ADMIN_HELP] = admin_run_help,
 };
 
 /* --- lines --- */

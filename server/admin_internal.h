@@ -10,8 +10,8 @@
 #include "admin.h"
 #include "admin_spec.h"
 
-/* Shared by admin.c (clients and lines), admin_answer.c, admin_command.c (requests) and
- * admin_view.c (values to JSON). */
+/* Shared by admin.c (clients and lines), admin_answer.c, admin_command.c (requests), the commands
+ * by subject (admin_list.c, admin_access.c, ...) and admin_view.c (values to JSON). */
 
 #define ADMIN_CLIENTS 32
 
@@ -116,6 +116,36 @@ void admin_flush(struct admin_client *c);
 
 /* One line, without its end. It is modified. */
 void admin_request(struct admin_client *c, char *line);
+
+/* Arguments of a request: checked against admin.def already, "" or a default where there is none.
+ */
+const char *admin_text_arg(const json_t *args, const char *name);
+uint32_t admin_limit_arg(const json_t *args);
+bool admin_flag_arg(const json_t *args, const char *name);
+/* 0 with *out at 0 for an argument that is not there; -1 after a refusal. */
+int admin_moment_arg(struct admin_client *c, const json_t *args, const char *name, stamp *out);
+/* Who changes something is worth a line in the log. */
+void admin_note(const struct admin_client *c, const char *what, const char *whom);
+
+/* The commands. Each answers, or sees to it that an answer comes. */
+void admin_run_status(struct admin_client *c, const json_t *args);
+void admin_run_url(struct admin_client *c, const json_t *args);
+void admin_run_log_level(struct admin_client *c, const json_t *args);
+void admin_run_help(struct admin_client *c, const json_t *args);
+
+/* --- admin_list.c --- */
+
+void admin_run_peers(struct admin_client *c, const json_t *args);
+void admin_run_sessions(struct admin_client *c, const json_t *args);
+void admin_run_session(struct admin_client *c, const json_t *args);
+void admin_run_nats(struct admin_client *c, const json_t *args);
+
+/* --- admin_access.c --- */
+
+void admin_run_invite(struct admin_client *c, const json_t *args);
+void admin_run_allow(struct admin_client *c, const json_t *args);
+void admin_run_deny(struct admin_client *c, const json_t *args);
+void admin_run_kick(struct admin_client *c, const json_t *args);
 
 /* --- admin_view.c --- */
 

@@ -12,9 +12,9 @@
 #define NUMBER_MOST 1000000
 
 const struct admin_spec admin_specs[ADMIN_COMMANDS] = {
-#define COMMAND(symbol, name, usage, help)                                                         \
+#define COMMAND(symbol, right, name, usage, help)                                                  \
     {                                                                                              \
-        name, usage, help,                                                                         \
+        ADMIN_##right, name, usage, help,                                                          \
         {
 #define ARG(kind, name, help) {ADMIN_##kind, name, help},
 #define END                                                                                        \

@@ -28,7 +28,11 @@ struct admin_arg {
     const char *help;
 };
 
+/* What a command does to the daemon. */
+enum admin_right { ADMIN_READ, ADMIN_CHANGE };
+
 struct admin_spec {
+    enum admin_right right;
     const char *name;
     const char *usage;
     const char *help;
@@ -36,7 +40,7 @@ struct admin_spec {
 };
 
 enum admin_command_number {
-#define COMMAND(symbol, name, usage, help) ADMIN_##symbol,
+#define COMMAND(symbol, right, name, usage, help) ADMIN_##symbol,
 #define ARG(kind, name, help)
 #define END
 #include "admin.def"

@@ -76,7 +76,7 @@ while read -r name; do
         complain "the completion lacks $name"
     "$TRYSTCTL" --help | grep -qE "^  $name( |\$)" || complain "trystctl --help lacks $name"
     "$TRYSTCTL" "$name" --help | grep -qE "^usage: trystctl $name" || complain "$name has no help"
-done < <(sed -n 's/^COMMAND([A-Z_]*, "\([^"]*\)".*/\1/p' "$server/admin.def")
+done < <(sed -n 's/^COMMAND([A-Z_]*, [A-Z]*, "\([^"]*\)".*/\1/p' "$server/admin.def")
 [ $count -gt 5 ] || complain "admin.def cannot be read by this script"
 while read -r name; do
     holds "$server/trystctl.1" "Fl -$name"
