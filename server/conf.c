@@ -161,7 +161,7 @@ static int set_list(const struct setting *s, const char *text)
     struct conf_list *list = field_of(s->conf, s->row);
     char item[CONF_ITEM_SIZE + 1];
 
-    if (s->conf->origin[s->row->option] != s->origin)
+    if (s->conf->place[s->row->option].origin != s->origin)
         memset(list, 0, sizeof(*list));
     for (;;) {
         text += strspn(text, " ,");
@@ -205,7 +205,7 @@ int conf_row_set(struct conf *c, const struct conf_row *row, enum conf_origin or
         break;
     }
     if (!bad)
-        c->origin[row->option] = (uint8_t)origin;
+        c->place[row->option].origin = (uint8_t)origin;
     return bad;
 }
 

@@ -23,7 +23,7 @@ struct conf_list {
 };
 
 enum conf_option {
-#define OPTION(KIND, name, field, text, least, most, help) CONF_OPTION_##field,
+#define OPTION(KIND, name, field, text, least, most, when, help) CONF_OPTION_##field,
 #include "options.def"
 #undef OPTION
     CONF_OPTIONS
@@ -31,6 +31,13 @@ enum conf_option {
 
 /* Who last set an option. */
 enum conf_origin { CONF_DEFAULT, CONF_FILE, CONF_COMMAND };
+
+/* Where an option was last set. */
+struct conf_place {
+    uint8_t origin; /* enum conf_origin */
+    uint8_t file;   /* of CONF_FILE: index into struct conf's files */
+    int line;       /* and the line in it */
+};
 
 #define CONF_C_INT    int64_t
 #define CONF_C_MSEC   int64_t
@@ -48,10 +55,10 @@ enum conf_origin { CONF_DEFAULT, CONF_FILE, CONF_COMMAND };
 #define CONF_A_LIST
 
 struct conf {
-#define OPTION(KIND, name, field, text, least, most, help) CONF_C_##KIND field CONF_A_##KIND;
+#define OPTION(KIND, name, field, text, least, most, when, help) CONF_C_##KIND field CONF_A_##KIND;
 #include "options.def"
 #undef OPTION
-    uint8_t origin[CONF_OPTIONS]; /* enum conf_origin */
+    struct conf_place place[CONF_OPTIONS];
 };
 
 /* The words of `registration`, in the table's order. */

@@ -73,7 +73,7 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt)
     if (!row)
         return 0;
     if (row->kind == CONF_K_LIST)
-        reading.conf->origin[row->option] = CONF_DEFAULT;
+        reading.conf->place[row->option].origin = CONF_DEFAULT;
     reading.line[row->option] = cfg->line;
     for (unsigned i = 0; i < count; i++) {
         const char *text = cfg_opt_getnstr(opt, i);

@@ -88,11 +88,12 @@ const char *conf_row_judge(const struct conf_row *row, const char *text)
 #define RANGE_CHOICE(list, unused) .words = (list)
 
 const struct conf_row conf_rows[CONF_OPTIONS] = {
-#define OPTION(KIND, word, field, value, low, high, what)                                          \
+#define OPTION(KIND, word, field, value, low, high, WHEN, what)                                    \
     {.option = CONF_OPTION_##field,                                                                \
      .kind = CONF_K_##KIND,                                                                        \
      .name = (word),                                                                               \
      .offset = offsetof(struct conf, field),                                                       \
+     .when = CONF_##WHEN,                                                                          \
      .text = value,                                                                                \
      RANGE_##KIND(low, high),                                                                      \
      .help = (what)},

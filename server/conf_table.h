@@ -17,11 +17,15 @@ enum conf_kind {
     CONF_K_LIST
 };
 
+/* When a new value takes effect. */
+enum conf_when { CONF_RELOAD, CONF_RESTART };
+
 struct conf_row {
     enum conf_option option;
     enum conf_kind kind;
     const char *name;
     size_t offset;
+    enum conf_when when;
     const char *text;    /* the default */
     int64_t least, most; /* of a number; of a list's length (most 0: any) */
     const char *words;   /* of a choice: "a|b|c" */

@@ -285,7 +285,7 @@ static void find_servers(struct dispatch *d)
     freeifaddrs(all);
 }
 
-static void set_url(struct dispatch *d)
+void dispatch_set_url(struct dispatch *d)
 {
     char address[ENDPOINT_TEXT_SIZE];
     memcpy(d->url.key, d->key.public, KEY_SIZE);
@@ -421,7 +421,7 @@ int dispatch_open(struct dispatch *d, struct net *net, const struct dispatch_opt
         error = errno;
         goto failed;
     }
-    set_url(d);
+    dispatch_set_url(d);
     if (open_admin(d, err, size) != 0) {
         error = errno;
         goto failed;

@@ -26,7 +26,8 @@
  * wake-ups), dispatch_register.c (who comes and goes), dispatch_survey.c (observations,
  * profiles), dispatch_probe.c (what the server tries out on NATs), dispatch_session.c
  * (introductions), dispatch_punch.c (from predictions to a plan on its way), dispatch_check.c (what
- * a connection would come to), dispatch_drain.c (the end in peace), dispatch_admin.c (views and
+ * a connection would come to), dispatch_conf.c (a new configuration), dispatch_drain.c (the end in
+ * peace), dispatch_admin.c (views and
  * commands).
  */
 
@@ -188,6 +189,9 @@ int dispatch_open(struct dispatch *d, struct net *net, const struct dispatch_opt
                   char *err, size_t size);
 void dispatch_close(struct dispatch *d);
 
+/* What the server URL says, from the configuration and the addresses found. */
+void dispatch_set_url(struct dispatch *d);
+
 /* The narrow interface to a peer: everything that a session says goes through here (DESIGN section
  * 15). False: not here. */
 bool dispatch_deliver(struct dispatch *d, struct ref channel, const struct msg *m);
@@ -332,6 +336,14 @@ void dispatch_drain(struct dispatch *d, int64_t seconds, const char *to);
 void dispatch_farewell(struct dispatch *d, struct net_conn *conn);
 /* Also stops a drain that has not ended. */
 void dispatch_drain_close(struct dispatch *d);
+
+/* ---- dispatch_conf.c ---- */
+
+/*
+ * A new configuration stands in *d->conf; `before` is the one that it replaces. Whoever keeps an
+ * option's value elsewhere gets the new one here.
+ */
+void dispatch_reconfigure(struct dispatch *d, const struct conf *before);
 
 /* ---- dispatch_admin.c ---- */
 

@@ -248,6 +248,14 @@ int net_open(struct net *net, const struct loop *loop, const struct net_options 
     return 0;
 }
 
+void net_reconfigure(struct net *net, uint32_t max_per_address, tick handshake_timeout)
+{
+    net->per_address.most = max_per_address;
+    /* Where the time gets shorter, a connection waits behind those before it: as long as they had.
+     */
+    net->fresh.span = handshake_timeout;
+}
+
 void net_close(struct net *net)
 {
     close_listeners(net);

@@ -138,6 +138,8 @@ int net_open(struct net *net, const struct loop *loop, const struct net_options 
  */
 int net_listen(struct net *net, const struct endpoint *at, int handed_fd, char *err,
                size_t err_size);
+/* New limits; what is open already stays, and keeps the time it has. */
+void net_reconfigure(struct net *net, uint32_t max_per_address, tick handshake_timeout);
 /* No further connections beside those that the kernel has accepted on sockets of ours alone. */
 void net_stop_listening(struct net *net);
 void net_close(struct net *net);

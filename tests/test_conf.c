@@ -48,7 +48,7 @@ static void test_defaults(void **state)
     assert_string_equal(conf_word(CONF_OPTION_log_level, c.log_level), "info");
     assert_int_equal(c.log_level + CONF_LOG_LEVEL_FIRST, 6);
     for (unsigned i = 0; i < CONF_OPTIONS; i++)
-        assert_int_equal(c.origin[i], CONF_DEFAULT);
+        assert_int_equal(c.place[i].origin, CONF_DEFAULT);
 }
 
 /* Every default is inside its own range: it would be refused otherwise, and the field stay zero. */
@@ -95,8 +95,8 @@ static void test_values(void **state)
     assert_int_equal(c.punch_margin, 1000);
     assert_false(c.probe);
     assert_int_equal(c.rounds, 4);
-    assert_int_equal(c.origin[CONF_OPTION_rounds], CONF_FILE);
-    assert_int_equal(c.origin[CONF_OPTION_syn_budget], CONF_DEFAULT);
+    assert_int_equal(c.place[CONF_OPTION_rounds].origin, CONF_FILE);
+    assert_int_equal(c.place[CONF_OPTION_syn_budget].origin, CONF_DEFAULT);
 }
 
 static const struct {
@@ -241,7 +241,7 @@ static void test_set(void **state)
     assert_int_equal(conf_set(&c, "port", "7002,7003", err, sizeof(err)), 0);
     assert_int_equal(c.port.count, 3);
     assert_int_equal(conf_check(&c, err, sizeof(err)), 0);
-    assert_int_equal(c.origin[CONF_OPTION_port], CONF_COMMAND);
+    assert_int_equal(c.place[CONF_OPTION_port].origin, CONF_COMMAND);
 
     before = c;
     assert_int_equal(conf_set(&c, "port", "7004 x", err, sizeof(err)), -1);
