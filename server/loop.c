@@ -23,7 +23,9 @@ static void sleeping(struct ev_loop *ev, struct ev_prepare *prepare, int events)
     struct loop *loop = prepare->data;
     (void)ev;
     (void)events;
-    loop->busy_worst = tick_max(loop->busy_worst, loop_clock() - loop->now);
+    tick busy = loop_clock() - loop->now;
+    histogram_observe(&loop->busy, busy);
+    loop->busy_worst = tick_max(loop->busy_worst, busy);
 }
 
 int loop_open(struct loop *loop)
@@ -32,6 +34,7 @@ int loop_open(struct loop *loop)
     if (!loop->ev)
         return -1;
     loop->now = loop_clock();
+    loop->busy = (struct histogram){0};
     loop->busy_worst = 0;
     ev_check_init(&loop->woken, woken);
     ev_prepare_init(&loop->sleeping, sleeping);

@@ -4,6 +4,7 @@
 
 #include <ev.h>
 
+#include "histogram.h"
 #include "proto/tick.h"
 
 /*
@@ -15,7 +16,9 @@ struct loop {
     struct ev_check woken;
     struct ev_prepare sleeping;
     tick now;
-    tick busy_worst; /* longest time between waking up and going back to sleep */
+    /* Time between waking up and going back to sleep: so long may whatever comes meanwhile wait. */
+    struct histogram busy;
+    tick busy_worst;
 };
 
 /* Returns 0, or -1 when libev finds no way to wait. Must not move afterwards. */

@@ -45,6 +45,7 @@ static void results(struct ev_loop *loop, struct ev_async *async, int events)
     (void)events;
     while (net_handshake_take(net->pool, &r)) {
         struct net_conn *c = slab_get(&net->conns, r.conn);
+        histogram_observe(&net->stats.handshake, net->clock->now - r.put);
         if (!c || c->state != NET_HANDSHAKE) {
             /* it has gone meanwhile */
         } else if (!r.genuine) {

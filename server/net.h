@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "histogram.h"
 #include "loop.h"
 #include "net_handshake.h"
 #include "net_limit.h"
@@ -90,6 +91,7 @@ struct net_waiting {
 struct net_stats {
     uint64_t accepted, refused, closed[NET_CLOSED_COUNT];
     uint64_t handshakes, handshakes_failed;
+    struct histogram handshake; /* from the peer's first message to its result: queue and crypto */
     uint64_t frames_in, frames_out;
 };
 

@@ -202,7 +202,7 @@ void net_answer(struct net *net, struct net_conn *c, const struct msg *m)
 
 static void hello_control(struct net *net, struct net_conn *c, const uint8_t *body, size_t len)
 {
-    struct handshake_job job = {.conn = c->slot.self};
+    struct handshake_job job = {.conn = c->slot.self, .put = net->clock->now};
     if (len != sizeof(job.message)) {
         net_drop(net, c, NET_CLOSED_MALFORMED);
         return;

@@ -42,6 +42,7 @@ void net_handshake_run(const struct key_pair *server_key, const struct rng *rng,
 
     memset(out, 0, sizeof(*out));
     out->conn = job->conn;
+    out->put = job->put;
     noise_start(&hs, NOISE_IK, false, MSG_PROLOGUE, sizeof(MSG_PROLOGUE) - 1, server_key, NULL);
     if (noise_read(&hs, job->message, sizeof(job->message), none, 0) == 0) {
         memcpy(out->peer, hs.remote_static, KEY_SIZE);

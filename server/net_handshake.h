@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "proto/noise.h"
+#include "proto/tick.h"
 #include "slab.h"
 
 /*
@@ -18,11 +19,13 @@
 
 struct handshake_job {
     struct ref conn; /* comes back untouched */
+    tick put;        /* when it was handed in; comes back too */
     uint8_t message[HANDSHAKE_MESSAGE_1];
 };
 
 struct handshake_result {
     struct ref conn;
+    tick put;
     bool genuine;
     uint8_t peer[KEY_SIZE];
     uint8_t answer[HANDSHAKE_MESSAGE_2];

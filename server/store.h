@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "histogram.h"
 #include "predict_profile.h"
 #include "proto/endpoint.h"
 #include "proto/key.h"
@@ -139,6 +140,7 @@ struct store_health {
     uint64_t dropped; /* rows that broke a rule of the schema and were left out (and logged); never
                          sessions */
     tick commit_last, commit_worst; /* durations */
+    struct histogram commit;        /* of every commit that succeeded */
 };
 void store_health(struct store *s, struct store_health *out);
 

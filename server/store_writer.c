@@ -390,6 +390,7 @@ static void report_success(struct store_writer *w, size_t rows, size_t bytes, ui
     w->health.commits++;
     w->health.rows += rows - dropped;
     w->health.dropped += dropped;
+    histogram_observe(&w->health.commit, took);
     w->health.commit_last = took;
     w->health.commit_worst = tick_max(w->health.commit_worst, took);
     atomic_fetch_add(&w->committed, rows);

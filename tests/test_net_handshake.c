@@ -31,7 +31,7 @@ static void test_one_job(void **state)
     struct key_pair server, client;
     struct noise_handshake hs;
     struct noise_cipher send, receive;
-    struct handshake_job job = {.conn = {3, 9}};
+    struct handshake_job job = {.conn = {3, 9}, .put = 42};
     struct handshake_result r;
     uint8_t payload[1], box[5 + NOISE_TAG_SIZE], plain[5 + NOISE_TAG_SIZE];
 
@@ -42,6 +42,7 @@ static void test_one_job(void **state)
     net_handshake_run(&server, &rng, &job, &r);
     assert_true(r.genuine);
     assert_true(ref_equal(r.conn, job.conn));
+    assert_int_equal(r.put, 42);
     assert_memory_equal(r.peer, client.public, KEY_SIZE);
     assert_int_equal(noise_read(&hs, r.answer, sizeof(r.answer), payload, sizeof(payload)), 0);
     assert_int_equal(noise_split(&hs, &send, &receive, NULL), 0);

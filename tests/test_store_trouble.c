@@ -146,6 +146,7 @@ static void test_locked(void **state)
     fixture_wait(f, last);
     assert_true(wait_degraded(f, false, &health));
     assert_int_equal(health.rows, last);
+    assert_int_equal(histogram_total(&health.commit), health.commits);
     assert_int_equal(store_pending(f->store), 0);
     assert_true(store_has_room(f->store));
 }
