@@ -19,7 +19,7 @@
 #define REPLY_LIMIT     (10 * TICK_S)
 #define READS_MAX       32 /* recv() calls on one wake-up */
 #define OUT_MAX         ((size_t)256 * 1024)
-#define PAUSE_FIRST     (200 * TICK_MS)
+#define PAUSE_FIRST     (1 * TICK_S)
 #define PAUSE_MOST      (30 * TICK_S)
 #define PAUSE_DOUBLINGS 8
 #define STEADY          (10 * TICK_S) /* a channel that stood this long was no failure */
@@ -72,17 +72,13 @@ void channel_begin(struct tryst_context *ctx)
     contact_start(ctx);
 }
 
-/* Exponential, with full jitter, so that a restarted server is not met by all its peers at once. */
-static tick pause_before_return(struct tryst_context *ctx, uint32_t delay_ms)
+tick channel_pause(const struct rng *rng, unsigned failures, uint32_t delay_ms)
 {
-    struct channel *ch = &ctx->channel;
-    unsigned doublings = ch->failures < PAUSE_DOUBLINGS ? ch->failures : PAUSE_DOUBLINGS;
+    unsigned doublings = failures < PAUSE_DOUBLINGS ? failures : PAUSE_DOUBLINGS;
+    tick spread = tick_min(PAUSE_FIRST << doublings, PAUSE_MOST);
     tick asked = (tick)(delay_ms < DELAY_MOST_MS ? delay_ms : DELAY_MOST_MS) * TICK_MS;
 
-    ch->failures++;
-    if (asked > 0)
-        return asked + rng_interval(&ctx->rng, asked);
-    return rng_interval(&ctx->rng, tick_min(PAUSE_FIRST << doublings, PAUSE_MOST));
+    return asked + rng_interval(rng, tick_max(spread, asked));
 }
 
 static bool worth_waiting(int reason)
@@ -90,7 +86,30 @@ static bool worth_waiting(int reason)
     return reason == TRYST_BUSY || reason == TRYST_DRAINING;
 }
 
-void channel_lost(struct tryst_context *ctx, int reason, const char *text, uint32_t delay_ms)
+static void use_server(struct channel *ch, const struct server_url *server)
+{
+    ch->server = *server;
+    ch->contact.count = 0;
+}
+
+/* Which server to come back to: one that it was sent to (else NULL), the present one, or, if that
+ * is not the one which this context was given and cannot be had, the latter again. */
+static void choose_server(struct tryst_context *ctx, bool was_registered,
+                          const struct server_url *sent_to)
+{
+    struct channel *ch = &ctx->channel;
+
+    if (sent_to) {
+        ch->redirected = true;
+        use_server(ch, sent_to);
+    } else if (ch->redirected && !was_registered) {
+        ch->redirected = false;
+        use_server(ch, &ctx->server);
+    }
+}
+
+static void lost(struct tryst_context *ctx, int reason, const char *text, uint32_t delay_ms,
+                 const struct server_url *sent_to)
 {
     struct channel *ch = &ctx->channel;
     bool was_registered = ch->registered;
@@ -100,17 +119,13 @@ void channel_lost(struct tryst_context *ctx, int reason, const char *text, uint3
         ch->failures = 0;
     disconnect(ctx);
     answer_end(&ctx->answer);
-    if (ctx->fail_fast && !ch->ever_registered && !ch->redirected && !worth_waiting(reason)) {
+    if (ctx->fail_fast && !ch->ever_registered && !ch->redirected && !sent_to &&
+        !worth_waiting(reason)) {
         core_stop(ctx, reason, text);
         return;
     }
-    if (ch->redirected && !was_registered) {
-        /* The other server cannot be had: back to the one this context was given. */
-        ch->redirected = false;
-        ch->server = ctx->server;
-        ch->contact.count = 0;
-    }
-    tick pause = pause_before_return(ctx, delay_ms);
+    choose_server(ctx, was_registered, sent_to);
+    tick pause = channel_pause(&ctx->rng, ch->failures++, delay_ms);
     core_log(ctx, TRYST_LOG_WARNING, "%s%s%s; next try in %.1f s", reason_text((unsigned)reason),
              *text ? ": " : "", text, tick_seconds(pause));
     if (was_registered || ch->told != reason)
@@ -118,6 +133,19 @@ void channel_lost(struct tryst_context *ctx, int reason, const char *text, uint3
     ch->told = reason;
     request_channel_lost(ctx, was_registered, reason, text);
     core_deadline(ctx, &ch->timer, tick_after(now, pause));
+}
+
+void channel_lost(struct tryst_context *ctx, int reason, const char *text, uint32_t delay_ms)
+{
+    lost(ctx, reason, text, delay_ms, NULL);
+}
+
+void channel_refused(struct tryst_context *ctx, int reason, const char *text)
+{
+    if (ctx->channel.redirected && !ctx->channel.registered)
+        channel_lost(ctx, reason, text, 0);
+    else
+        core_stop(ctx, reason, text);
 }
 
 void channel_renew(struct tryst_context *ctx)
@@ -173,10 +201,7 @@ void channel_redirect(struct tryst_context *ctx, const struct msg_redirect *m)
     }
     core_log(ctx, TRYST_LOG_INFO, "redirected to %s", url.host);
     ch->redirects++;
-    ch->redirected = true;
-    ch->server = url;
-    ch->contact.count = 0;
-    channel_lost(ctx, TRYST_SERVER_LOST, "redirected to another server", m->delay_ms);
+    lost(ctx, TRYST_SERVER_LOST, "redirected to another server", m->delay_ms, &url);
 }
 
 /* ---- sending ---- */

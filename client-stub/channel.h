@@ -12,6 +12,7 @@
 #include "proto/frame.h"
 #include "proto/msg.h"
 #include "proto/noise.h"
+#include "proto/rng.h"
 
 struct tryst_context;
 
@@ -70,6 +71,14 @@ void channel_redirect(struct tryst_context *ctx, const struct msg_redirect *m);
  * succeed. Sessions that depend on it fail.
  */
 void channel_lost(struct tryst_context *ctx, int reason, const char *text, uint32_t delay_ms);
+/* The server does not want this peer, for good: stops, unless it is one that another sent it to. */
+void channel_refused(struct tryst_context *ctx, int reason, const char *text);
+/*
+ * How long to stay away after so many failures in a row: exponential, with full jitter, so that a
+ * server which comes back is not met by all its peers at once; at least as long as it asked for,
+ * spread over as much again.
+ */
+tick channel_pause(const struct rng *rng, unsigned failures, uint32_t delay_ms);
 /* Closes without coming back, and wipes the keys. */
 void channel_close(struct tryst_context *ctx);
 

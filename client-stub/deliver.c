@@ -36,7 +36,7 @@ static void on_sync(struct tryst_context *ctx, struct msg *m)
 static void on_bye(struct tryst_context *ctx, const struct msg_bye *m)
 {
     if (is_final(m->reason))
-        core_stop(ctx, m->reason, m->text);
+        channel_refused(ctx, m->reason, m->text);
     else
         channel_lost(ctx, m->reason ? m->reason : TRYST_SERVER_LOST, m->text, m->delay_ms);
 }
@@ -44,7 +44,7 @@ static void on_bye(struct tryst_context *ctx, const struct msg_bye *m)
 static void on_error(struct tryst_context *ctx, const struct msg_error *m)
 {
     if (is_final(m->reason))
-        core_stop(ctx, m->reason, m->text);
+        channel_refused(ctx, m->reason, m->text);
     else if (!ctx->channel.registered)
         channel_lost(ctx, m->reason ? m->reason : TRYST_PROTOCOL, m->text, 0);
     else

@@ -84,6 +84,8 @@ struct admin_source {
     int (*allow)(void *user, const char *key, char *err, size_t size);
     int (*deny)(void *user, const char *key, char *err, size_t size); /* takes an allow back */
     int (*kick)(void *user, const char *key_or_name, char *err, size_t size);
+    /* `seconds` < 0: as configured; `to`: a server URL, or "". */
+    int (*drain)(void *user, int64_t seconds, const char *to, char *err, size_t size);
 };
 
 struct admin;

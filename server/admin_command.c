@@ -15,6 +15,7 @@
 
 #define LIMIT_DEFAULT 100
 #define WORDS_MAX     32
+#define DRAIN_MOST_MS 3600000
 
 const char *admin_text_arg(const json_t *args, const char *name)
 {
@@ -101,6 +102,26 @@ void admin_run_log_level(struct admin_client *c, const json_t *args)
     admin_reply(c, json_pack("{s:s}", "level", log_level_name(log_get_level())));
 }
 
+void admin_run_drain(struct admin_client *c, const json_t *args)
+{
+    const struct admin_source *s = &c->admin->source;
+    const char *timeout = admin_text_arg(args, "timeout"), *to = admin_text_arg(args, "to");
+    char err[256] = "";
+    int64_t ms = -1000;
+
+    if (*timeout && (span_parse(timeout, &ms) || ms < 0 || ms > DRAIN_MOST_MS)) {
+        admin_refuse(c, "timeout: '%.64s' is no length of time up to 1h; 0s, 30s or 5min are",
+                     timeout);
+        return;
+    }
+    if (s->drain(s->user, ms / 1000, to, err, sizeof(err))) {
+        admin_refuse(c, "%s", err);
+        return;
+    }
+    admin_note(c, "drain", *to ? to : "(the peers come back here)");
+    admin_reply(c, json_object());
+}
+
 void admin_run_help(struct admin_client *c, const json_t *args)
 {
     json_t *list = json_array();
@@ -114,12 +135,13 @@ void admin_run_help(struct admin_client *c, const json_t *args)
 }
 
 static void (*const commands[ADMIN_COMMANDS])(struct admin_client *, const json_t *) = {
-    [ADMIN_STATUS] = admin_run_status,       [ADMIN_PEERS] = admin_run_peers,
-    [ADMIN_SESSIONS] = admin_run_sessions,   [ADMIN_SESSION] = admin_run_session,
-    [ADMIN_NATS] = admin_run_nats,           [ADMIN_URL] = admin_run_url,
-    [ADMIN_INVITE] = admin_run_invite,       [ADMIN_ALLOW] = admin_run_allow,
-    [ADMIN_DENY] = admin_run_deny,           [ADMIN_KICK] = admin_run_kick,
-    [ADMIN_LOG_LEVEL] = admin_run_log_level, [ADMIN_HELP] = admin_run_help,
+    [ADMIN_STATUS] = admin_run_status,     [ADMIN_PEERS] = admin_run_peers,
+    [ADMIN_SESSIONS] = admin_run_sessions, [ADMIN_SESSION] = admin_run_session,
+    [ADMIN_NATS] = admin_run_nats,         [ADMIN_URL] = admin_run_url,
+    [ADMIN_INVITE] = admin_run_invite,     [ADMIN_ALLOW] = admin_run_allow,
+    [ADMIN_DENY] = admin_run_deny,         [ADMIN_KICK] = admin_run_kick,
+    [ADMIN_DRAIN] = admin_run_drain,       [ADMIN_LOG_LEVEL] = admin_run_log_level,
+    [ADMIN_HELP] = admin_run_help,
 };
 
 /* --- lines --- */

@@ -131,6 +131,7 @@ void admin_note(const struct admin_client *c, const char *what, const char *whom
 void admin_run_status(struct admin_client *c, const json_t *args);
 void admin_run_url(struct admin_client *c, const json_t *args);
 void admin_run_log_level(struct admin_client *c, const json_t *args);
+void admin_run_drain(struct admin_client *c, const json_t *args);
 void admin_run_help(struct admin_client *c, const json_t *args);
 
 /* --- admin_list.c --- */

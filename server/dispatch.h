@@ -332,6 +332,8 @@ void dispatch_check_session(struct dispatch *d, struct session *s);
  * again it only shortens the time, and changes where to.
  */
 void dispatch_drain(struct dispatch *d, int64_t seconds, const char *to);
+/* The same as the admin asks for it: an admin_source's `drain`. */
+int dispatch_drain_order(void *user, int64_t seconds, const char *to, char *err, size_t size);
 /* Tells one peer. */
 void dispatch_farewell(struct dispatch *d, struct net_conn *conn);
 /* Also stops a drain that has not ended. */

@@ -215,5 +215,6 @@ struct admin_source dispatch_admin_source(struct dispatch *d)
         .allow = command_allow,
         .deny = command_deny,
         .kick = command_kick,
+        .drain = dispatch_drain_order,
     };
 }

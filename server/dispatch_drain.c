@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The tryst authors */
 /* The end in peace: sessions finish, peers hear when and where to come back. */
 #include <stdio.h>
+#include <string.h>
 
 #include "dispatch.h"
 #include "log.h"
@@ -101,6 +102,29 @@ void dispatch_drain(struct dispatch *d, int64_t seconds, const char *to)
     ev_timer_init(&drain->timer, drain_on, 0., POLL_SECONDS);
     drain->timer.data = d;
     ev_timer_start(d->loop->ev, &drain->timer);
+}
+
+int dispatch_drain_order(void *user, int64_t seconds, const char *to, char *err, size_t size)
+{
+    struct dispatch *d = user;
+    struct server_url url;
+    const char *wrong = *to ? server_url_parse(to, &url) : NULL;
+
+    if (wrong) {
+        snprintf(err, size, "to: '%.80s': %s", to, wrong);
+        return -1;
+    }
+    if (strlen(to) >= sizeof(d->drain.to)) {
+        snprintf(err, size, "to: the server URL is longer than %zu characters",
+                 sizeof(d->drain.to) - 1);
+        return -1;
+    }
+    if (*to && url.port == d->url.port && strcmp(url.host, d->url.host) == 0) {
+        snprintf(err, size, "to: that is this server");
+        return -1;
+    }
+    dispatch_drain(d, seconds < 0 ? d->conf->drain_timeout : seconds, to);
+    return 0;
 }
 
 void dispatch_drain_close(struct dispatch *d)

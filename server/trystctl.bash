@@ -4,7 +4,7 @@
 #
 # Completion for trystctl(1) in bash.
 
-_trystctl_commands="status peers sessions session nats url invite allow deny kick log-level help"
+_trystctl_commands="status peers sessions session nats url invite allow deny kick drain log-level help"
 
 _trystctl_options() {
     local common="--json --admin-socket --help"
@@ -14,6 +14,7 @@ _trystctl_options() {
     sessions) echo "--active --failed --since --until --peer --limit $common" ;;
     nats) echo "--limit $common" ;;
     invite) echo "--name --ttl $common" ;;
+    drain) echo "--timeout --to $common" ;;
     '') echo "--version $common" ;;
     *) echo "$common" ;;
     esac
@@ -66,7 +67,7 @@ _trystctl() {
         mapfile -t COMPREPLY < <(compgen -W "$(_trystctl_words allow)" -- "$word")
         return
         ;;
-    --since | --until | --limit | --name | --ttl) return ;;
+    --since | --until | --limit | --name | --ttl | --timeout | --to) return ;;
     esac
     case $word in
     -*) mapfile -t COMPREPLY < <(compgen -W "$(_trystctl_options "$command")" -- "$word") ;;

@@ -137,6 +137,14 @@ static int fake_kick(void *user, const char *who, char *e, size_t size)
     return fake_do(user, "kick", who, e, size);
 }
 
+static int fake_drain(void *user, int64_t seconds, const char *to, char *e, size_t size)
+{
+    char what[32];
+
+    snprintf(what, sizeof(what), "drain %lld", (long long)seconds);
+    return fake_do(user, what, to, e, size);
+}
+
 /* --- the loop around it --- */
 
 static void on_wake(void *user)
@@ -161,7 +169,7 @@ static void on_news(struct ev_loop *loop, struct ev_async *watcher, int events)
 static void open_admin(struct fixture *f)
 {
     struct admin_source source = {&f->daemon,  fake_status, fake_peer, fake_session, fake_nat,
-                                  fake_invite, fake_allow,  fake_deny, fake_kick};
+                                  fake_invite, fake_allow,  fake_deny, fake_kick,    fake_drain};
 
     f->admin = admin_open(f->loop, f->path, -1, f->store, &source, err, sizeof(err));
     if (!f->admin)
@@ -360,6 +368,8 @@ static void test_errors(void **state)
         {"nats 1.2.3", "not an address"},
         {"nats 198.51.100.9", "nothing is known"},
         {"invite --ttl soon", "no length of time"},
+        {"drain --timeout 2h", "no length of time up to 1h"},
+        {"drain --timeout now", "no length of time up to 1h"},
         {"invite --ttl 1ms", "no length of time"},
         {"invite --name a/b", "no peer name"},
         {"log-level loud", "no level"},
@@ -475,6 +485,8 @@ static void test_commands(void **state)
         {"invite --name Bob --ttl 12h", "invite 43200 bob"},
         {"allow KEY", "allow KEY"},
         {"deny KEY", "deny KEY"},
+        {"drain", "drain -1 "},
+        {"drain --timeout 0s --to tryst://KEY@host", "drain 0 tryst://KEY@host"},
         {"{\"command\":\"kick\",\"args\":{\"peer\":\"who am i\"}}", "kick who am i"},
     };
     struct fixture *f = *state;
@@ -698,7 +710,7 @@ static void test_handed_over(void **state)
 {
     struct fixture *f = *state;
     struct admin_source source = {&f->daemon,  fake_status, fake_peer, fake_session, fake_nat,
-                                  fake_invite, fake_allow,  fake_deny, fake_kick};
+                                  fake_invite, fake_allow,  fake_deny, fake_kick,    fake_drain};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct stat st;
 
