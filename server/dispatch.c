@@ -40,7 +40,7 @@ bool dispatch_put(struct dispatch *d, const struct row *row)
 {
     uint64_t sequence = store_put(d->store, row);
     if (!sequence) {
-        log_stranger("the store's queue is full");
+        store_lose(d->store, row);
         return false;
     }
     d->sequence = sequence;

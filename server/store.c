@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "log.h"
 #include "store_internal.h"
 
 int64_t store_now(void)
@@ -17,6 +18,14 @@ int64_t store_now(void)
 
     clock_gettime(CLOCK_REALTIME, &now);
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+tick store_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * TICK_S + now.tv_nsec;
 }
 
 /*
@@ -117,10 +126,38 @@ static size_t row_size(const struct row *row)
     return head;
 }
 
+/* A disk that hangs says nothing of trouble; a commit that does not come back does. */
+static tick hangs_for(const struct store_writer *w)
+{
+    tick took = w->begun ? store_clock() - w->begun : 0;
+
+    return took > STORE_HANG ? took : 0;
+}
+
+static bool in_trouble(const struct store_writer *w)
+{
+    return w->health.degraded || hangs_for(w) > 0;
+}
+
 /*
- * New sessions are taken on while half of the queue is free, other rows while a quarter is: so
- * there is room for the outcome of every session that is already under way.
+ * How much of the queue a row may find taken, in quarters. New sessions are taken on while half of
+ * it is free, other rows while a quarter is: so there is room for the outcome of every session that
+ * is already under way.
  */
+static unsigned share(const struct row *row, bool trouble)
+{
+    switch (row->kind) {
+    case ROW_SESSION:
+        return trouble && row->session.finished == 0 ? 1 : 4;
+    case ROW_OBSERVATION:
+    case ROW_PROFILE:
+    case ROW_PEER: /* one that is known; new ones are refused in trouble */
+        return trouble ? 1 : 3;
+    default:
+        return 3;
+    }
+}
+
 static bool has_room(const struct store_writer *w, unsigned quarters)
 {
     return w->rows < STORE_QUEUE_ROWS / 4 * (size_t)quarters &&
@@ -141,7 +178,7 @@ uint64_t store_put(struct store *s, const struct row *row)
     memcpy(q->bytes, row, size);
 
     pthread_mutex_lock(&w->lock);
-    if (has_room(w, row->kind == ROW_SESSION ? 4 : 3)) {
+    if (has_room(w, share(row, in_trouble(w)))) {
         if (w->last)
             w->last->next = q;
         else
@@ -156,6 +193,38 @@ uint64_t store_put(struct store *s, const struct row *row)
     if (number == 0)
         free(q);
     return number;
+}
+
+static void count_lost(struct store_writer *w, const struct row *row)
+{
+    struct store_gap *gap = &w->gap;
+    stamp now = store_now();
+    /* The start of a session is not missed if its outcome is there. */
+    bool session = row->kind == ROW_SESSION && row->session.finished != 0;
+
+    w->health.lost_sessions += session;
+    w->health.lost_others += row->kind != ROW_SESSION;
+    gap->sessions += session;
+    gap->observations += row->kind == ROW_OBSERVATION;
+    gap->profiles += row->kind == ROW_PROFILE;
+    if (gap->sessions + gap->observations + gap->profiles == 0)
+        return;
+    if (gap->since == 0)
+        gap->since = now;
+    gap->until = now > gap->since ? now : gap->since;
+}
+
+void store_lose(struct store *s, const struct row *row)
+{
+    struct store_writer *w = &s->writer;
+
+    pthread_mutex_lock(&w->lock);
+    bool first = w->gap.sessions == 0;
+    count_lost(w, row);
+    first = first && w->gap.sessions > 0;
+    pthread_mutex_unlock(&w->lock);
+    if (first)
+        log_error("%s: the queue is full: sessions go on, but are not recorded", s->path);
 }
 
 uint64_t store_committed(struct store *s)
@@ -174,15 +243,29 @@ uint64_t store_pending(struct store *s)
 bool store_has_room(struct store *s)
 {
     pthread_mutex_lock(&s->writer.lock);
-    bool room = has_room(&s->writer, 2);
+    bool room = has_room(&s->writer, 2) || in_trouble(&s->writer);
     pthread_mutex_unlock(&s->writer.lock);
     return room;
+}
+
+bool store_degraded(struct store *s)
+{
+    pthread_mutex_lock(&s->writer.lock);
+    bool trouble = in_trouble(&s->writer);
+    pthread_mutex_unlock(&s->writer.lock);
+    return trouble;
 }
 
 void store_health(struct store *s, struct store_health *out)
 {
     pthread_mutex_lock(&s->writer.lock);
     *out = s->writer.health;
+    tick hangs = hangs_for(&s->writer);
+    if (hangs > 0 && !out->degraded) {
+        out->degraded = true;
+        snprintf(out->error, sizeof(out->error), "the disk has not answered for %lld s",
+                 (long long)(hangs / TICK_S));
+    }
     pthread_mutex_unlock(&s->writer.lock);
 }
 

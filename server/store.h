@@ -118,29 +118,46 @@ struct store_loader {
 int store_load(struct store *s, const struct store_loader *loader, char *err, size_t err_size);
 
 /*
- * Queues a row. Returns its sequence number (counting from 1), or 0 when the queue is full: the
- * caller slows intake with BUSY and tries again; nothing queued is ever dropped. Never blocks on
- * the disk. Rows take only the room they need in the queue.
+ * Queues a row. Returns its sequence number (counting from 1), or 0 when there is no room for it:
+ * the caller slows intake with BUSY and tries again, or gives the row up and says so to
+ * store_lose(). Nothing queued is ever dropped. Never blocks on the disk. Rows take only the room
+ * they need in the queue.
+ *
+ * In trouble (store_degraded) the queue is kept for outcomes of sessions: what can be learnt again
+ * and the starts of sessions are taken only while three quarters of it are free.
  */
 uint64_t store_put(struct store *s, const struct row *row);
+/* Counts a row that was given up. Once the disk is back, a row of the table `gaps` tells of it. */
+void store_lose(struct store *s, const struct row *row);
 
 /* All rows up to this number are on disk (or could not be written: see store_health). Called on the
  * loop. */
 uint64_t store_committed(struct store *s);
 /* Rows queued and not yet committed. */
 uint64_t store_pending(struct store *s);
-/* Whether a further row_session would certainly fit: intake asks this before it takes on a new
- * session. */
+/*
+ * Whether a new session may be taken on: its outcome will certainly fit. True in trouble as well:
+ * introducing peers goes before remembering it.
+ */
 bool store_has_room(struct store *s);
+/*
+ * Whether the disk is in trouble: the last commit failed and is tried again, or one has not come
+ * back for STORE_HANG. Whatever may be acknowledged only once it is stored is to be refused then.
+ */
+bool store_degraded(struct store *s);
+#define STORE_HANG (5 * TICK_S)
 
 struct store_health {
-    bool degraded;   /* the last commit failed; it is being retried */
+    bool degraded;   /* see store_degraded() */
     char error[160]; /* why */
     uint64_t commits, rows;
     uint64_t dropped; /* rows that broke a rule of the schema and were left out (and logged); never
                          sessions */
-    tick commit_last, commit_worst; /* durations */
-    struct histogram commit;        /* of every commit that succeeded */
+    uint64_t lost_sessions, lost_others; /* given up for want of room, since the start */
+    uint64_t removed;                    /* rows that were too old, or too many, since the start */
+    uint64_t bytes, free_bytes;          /* of the file; free: will be used again */
+    tick commit_last, commit_worst;      /* durations */
+    struct histogram commit;             /* of every commit that succeeded */
 };
 void store_health(struct store *s, struct store_health *out);
 

@@ -28,19 +28,28 @@ struct queued {
     unsigned char bytes[];
 };
 
+/* What was given up since the last row of `gaps`. */
+struct store_gap {
+    stamp since, until;
+    uint64_t sessions, observations, profiles;
+};
+
 struct store_writer {
     pthread_t thread;
-    pthread_mutex_t lock; /* over everything up to `health` */
+    pthread_mutex_t lock; /* over everything up to `gap` */
     pthread_cond_t news;
     struct queued *first, *last;
     size_t rows, bytes; /* queued or being committed */
     uint64_t put;
     bool closing;
     struct store_health health;
+    tick begun; /* of the commit under way; 0: none */
+    struct store_gap gap;
     atomic_uint_fast64_t committed;
     /* The thread's own. */
     sqlite3 *db;
     sqlite3_stmt *statements[SQL_WRITER_STATEMENTS];
+    ino_t log; /* of the write-ahead log; 0: unknown */
 };
 
 struct store_answer {
@@ -87,5 +96,8 @@ void *store_reader_run(void *store);
 json_t *store_answer_query(sqlite3 *db, const struct store_query *query);
 
 int64_t store_now(void); /* a stamp */
+tick store_clock(void);  /* monotonic */
+/* Runs a statement whose parameters are bound; SQLite's code. */
+int store_run(struct store_writer *w, enum store_statement which);
 
 #endif

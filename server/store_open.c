@@ -161,6 +161,16 @@ static int open_reader(sqlite3 **db, const char *path, char *err, size_t err_siz
     return 0;
 }
 
+/* By which its removal shows; it is there by now, and stays while the database is open. */
+static ino_t log_inode(const char *path)
+{
+    char log[4096];
+    struct stat st;
+
+    snprintf(log, sizeof(log), "%s-wal", path);
+    return stat(log, &st) ? 0 : st.st_ino;
+}
+
 int store_open_files(struct store *s, const char *path, char *err, size_t err_size)
 {
     off_t size = 0;
@@ -174,6 +184,7 @@ int store_open_files(struct store *s, const char *path, char *err, size_t err_si
     if (take_lock(s, path, err, err_size) || create_private(path, &size, err, err_size) ||
         open_writer(s, path, size, err, err_size) || abort_sessions(s, path, err, err_size))
         return -1;
+    s->writer.log = log_inode(path);
     return open_reader(&s->reader.db, path, err, err_size);
 }
 

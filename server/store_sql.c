@@ -42,6 +42,8 @@ const char *const store_sql[SQL_WRITER_STATEMENTS] = {
     [SQL_PUT_INVITE] = "INSERT OR REPLACE INTO invites VALUES(?,?,?,?,?,?)",
     [SQL_PUT_ACCESS] = "INSERT OR REPLACE INTO access VALUES(?,?,?)",
     [SQL_DROP_ACCESS] = "DELETE FROM access WHERE key=?",
+    [SQL_PUT_GAP] = "INSERT INTO gaps(since,until,sessions,observations,profiles,why)"
+                    " VALUES(?,?,?,?,?,?)",
 };
 
 int64_t store_key_tag(const uint8_t key[KEY_SIZE])

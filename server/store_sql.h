@@ -27,6 +27,7 @@ enum store_statement {
     SQL_PUT_INVITE,
     SQL_PUT_ACCESS,
     SQL_DROP_ACCESS,
+    SQL_PUT_GAP,
     SQL_WRITER_STATEMENTS
 };
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "log.h"
@@ -23,15 +24,7 @@
 
 enum put_result { PUT_DONE, PUT_DROPPED, PUT_FAILED };
 
-static tick monotonic(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * TICK_S + now.tv_nsec;
-}
-
-static int run(struct store_writer *w, enum store_statement which)
+int store_run(struct store_writer *w, enum store_statement which)
 {
     sqlite3_stmt *st = w->statements[which];
     int result = sqlite3_step(st);
@@ -48,7 +41,7 @@ static void begin(struct binder *b, struct store_writer *w, enum store_statement
 
 static int done(struct store_writer *w, enum store_statement which, const struct binder *b)
 {
-    int result = b->bad ? sqlite3_errcode(w->db) : run(w, which);
+    int result = b->bad ? sqlite3_errcode(w->db) : store_run(w, which);
 
     sqlite3_clear_bindings(w->statements[which]);
     return result;
@@ -250,16 +243,16 @@ int store_abort_active(struct store_writer *w, unsigned *rows)
     int result = SQLITE_ERROR;
 
     *rows = 0;
-    if (run(w, SQL_BEGIN) != SQLITE_DONE)
+    if (store_run(w, SQL_BEGIN) != SQLITE_DONE)
         return -1;
     if (sqlite3_prepare_v2(w->db, "SELECT " SESSION_NAMES " FROM sessions_active LIMIT 1", -1,
                            &select, NULL) == SQLITE_OK)
         while ((result = abort_one(w, select, store_now())) == SQLITE_ROW)
             (*rows)++;
     sqlite3_finalize(select);
-    if (result == SQLITE_DONE && run(w, SQL_COMMIT) == SQLITE_DONE)
+    if (result == SQLITE_DONE && store_run(w, SQL_COMMIT) == SQLITE_DONE)
         return 0;
-    (void)run(w, SQL_ROLLBACK);
+    (void)store_run(w, SQL_ROLLBACK);
     return -1;
 }
 
@@ -333,24 +326,84 @@ static enum put_result put_queued(struct store_writer *w, const struct queued *q
     return PUT_DROPPED;
 }
 
+static bool gap_is_empty(const struct store_gap *gap)
+{
+    return gap->since == 0;
+}
+
+/* What was given up, and the error that was to blame. */
+static struct store_gap take_gap(struct store_writer *w, char *why, size_t size)
+{
+    pthread_mutex_lock(&w->lock);
+    struct store_gap gap = w->gap;
+    snprintf(why, size, "%s",
+             w->health.error[0] ? w->health.error : "more than the disk could take");
+    pthread_mutex_unlock(&w->lock);
+    return gap;
+}
+
+static bool put_gap(struct store_writer *w, const struct store_gap *gap, const char *why)
+{
+    struct binder b;
+
+    if (gap_is_empty(gap))
+        return true;
+    begin(&b, w, SQL_PUT_GAP);
+    bind_i64(&b, gap->since);
+    bind_i64(&b, gap->until);
+    bind_i64(&b, (int64_t)gap->sessions);
+    bind_i64(&b, (int64_t)gap->observations);
+    bind_i64(&b, (int64_t)gap->profiles);
+    bind_text(&b, why, strlen(why));
+    return done(w, SQL_PUT_GAP, &b) == SQLITE_DONE;
+}
+
+/*
+ * SQLite goes on in a file that was removed, renamed or replaced under it, and says that all is
+ * well: nobody would ever find these rows.
+ */
+static const char *file_trouble(const struct store_writer *w, const char *path)
+{
+    char log[4096];
+    struct stat st;
+    int moved = 0;
+
+    if (sqlite3_file_control(w->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved)
+        return "the database was removed or replaced; put it back, or restart trystd to use what "
+               "is there now";
+    snprintf(log, sizeof(log), "%s-wal", path);
+    if (w->log && (stat(log, &st) || st.st_ino != w->log))
+        return "the database's log (-wal) was removed or replaced; restart trystd, which saves "
+               "what it holds";
+    return NULL;
+}
+
 /* Returns 0 with all rows on disk, or -1 with none of them, and the reason in error. */
-static int commit_batch(struct store_writer *w, const struct queued *batch, uint64_t *dropped,
-                        char *error, size_t size)
+static int commit_batch(struct store_writer *w, const char *path, const struct queued *batch,
+                        struct store_gap *gap, uint64_t *dropped, char *error, size_t size)
 {
     enum put_result result = PUT_DONE;
+    char why[sizeof(w->health.error)];
 
     *dropped = 0;
-    bool good = run(w, SQL_BEGIN) == SQLITE_DONE;
+    bool good = store_run(w, SQL_BEGIN) == SQLITE_DONE;
     for (const struct queued *q = batch; good && q; q = q->next) {
         result = put_queued(w, q);
         *dropped += result == PUT_DROPPED;
         good = result != PUT_FAILED;
     }
-    if (good && run(w, SQL_COMMIT) == SQLITE_DONE)
-        return 0;
+    /* Late, for the beginning may have waited for somebody's lock. */
+    *gap = take_gap(w, why, sizeof(why));
+    if (good && put_gap(w, gap, why) && store_run(w, SQL_COMMIT) == SQLITE_DONE) {
+        const char *trouble = file_trouble(w, path);
+        if (!trouble)
+            return 0;
+        snprintf(error, size, "%s", trouble);
+        return -1; /* it is written again once the file is back; no row minds */
+    }
     snprintf(error, size, "%s", sqlite3_errmsg(w->db));
     if (!sqlite3_get_autocommit(w->db)) /* some failures have rolled back already */
-        (void)run(w, SQL_ROLLBACK);
+        (void)store_run(w, SQL_ROLLBACK);
     return -1;
 }
 
@@ -378,11 +431,21 @@ static struct queued *take_batch(struct store_writer *w, size_t *rows, size_t *b
     return batch;
 }
 
+static void close_gap(struct store_gap *gap, const struct store_gap *told)
+{
+    gap->sessions -= told->sessions;
+    gap->observations -= told->observations;
+    gap->profiles -= told->profiles;
+    gap->since = gap->sessions + gap->observations + gap->profiles > 0 ? told->until : 0;
+}
+
 static void report_success(struct store_writer *w, size_t rows, size_t bytes, uint64_t dropped,
-                           tick took)
+                           const struct store_gap *gap, tick took)
 {
     pthread_mutex_lock(&w->lock);
     bool recovered = w->health.degraded;
+    w->begun = 0;
+    close_gap(&w->gap, gap);
     w->rows -= rows;
     w->bytes -= bytes;
     w->health.degraded = false;
@@ -395,8 +458,11 @@ static void report_success(struct store_writer *w, size_t rows, size_t bytes, ui
     w->health.commit_worst = tick_max(w->health.commit_worst, took);
     atomic_fetch_add(&w->committed, rows);
     pthread_mutex_unlock(&w->lock);
-    if (recovered)
-        log_notice("the store can write again; nothing was lost");
+    if (gap->sessions > 0)
+        log_warning("the store writes again; %" PRIu64 " sessions were not recorded",
+                    gap->sessions);
+    else if (recovered)
+        log_notice("the store can write again; no session was lost");
 }
 
 /* Returns whether somebody is waiting for the store to close. */
@@ -404,6 +470,7 @@ static bool report_failure(struct store_writer *w, const char *path, const char 
 {
     pthread_mutex_lock(&w->lock);
     bool news = !w->health.degraded || strcmp(w->health.error, error) != 0;
+    w->begun = 0;
     bool closing = w->closing;
     w->health.degraded = true;
     snprintf(w->health.error, sizeof(w->health.error), "%s", error);
@@ -416,7 +483,7 @@ static bool report_failure(struct store_writer *w, const char *path, const char 
 /* Sleeps, but not beyond the moment at which the store is told to close. */
 static void pause_for(struct store_writer *w, tick interval)
 {
-    tick until = monotonic() + interval;
+    tick until = store_clock() + interval;
     struct timespec ts = {.tv_sec = until / TICK_S, .tv_nsec = until % TICK_S};
     int timed_out = 0;
 
@@ -425,6 +492,16 @@ static void pause_for(struct store_writer *w, tick interval)
     while (!timed_out && w->closing == closing)
         timed_out = pthread_cond_timedwait(&w->news, &w->lock, &ts);
     pthread_mutex_unlock(&w->lock);
+}
+
+static tick note_begin(struct store_writer *w)
+{
+    tick now = store_clock();
+
+    pthread_mutex_lock(&w->lock);
+    w->begun = now;
+    pthread_mutex_unlock(&w->lock);
+    return now;
 }
 
 /* Commits a batch, however often it takes. Returns -1 when the store closes and the disk stays
@@ -436,11 +513,12 @@ static int write_batch(struct store *s, const struct queued *batch, size_t rows,
     tick wait = RETRY_FIRST;
     unsigned closing_tries = 0;
     uint64_t dropped;
+    struct store_gap gap;
 
     for (;;) {
-        tick begun = monotonic();
-        if (commit_batch(w, batch, &dropped, error, sizeof(error)) == 0) {
-            report_success(w, rows, bytes, dropped, monotonic() - begun);
+        tick begun = note_begin(w);
+        if (commit_batch(w, s->path, batch, &gap, &dropped, error, sizeof(error)) == 0) {
+            report_success(w, rows, bytes, dropped, &gap, store_clock() - begun);
             return 0;
         }
         bool closing = report_failure(w, s->path, error);
@@ -455,6 +533,14 @@ static int write_batch(struct store *s, const struct queued *batch, size_t rows,
         pause_for(w, wait);
         wait = tick_min(wait * 2, RETRY_MOST);
     }
+}
+
+static bool gap_is_open(struct store_writer *w)
+{
+    pthread_mutex_lock(&w->lock);
+    bool open = !gap_is_empty(&w->gap);
+    pthread_mutex_unlock(&w->lock);
+    return open;
 }
 
 static void free_batch(struct queued *q)
@@ -476,6 +562,9 @@ void *store_writer_run(void *store)
     while (!bad && (batch = take_batch(&s->writer, &rows, &bytes))) {
         bad = write_batch(s, batch, rows, bytes);
         free_batch(batch);
+        /* What was given up while that was written. */
+        if (!bad && gap_is_open(&s->writer))
+            bad = write_batch(s, NULL, 0, 0);
         if (!bad && s->wake)
             s->wake(s->user);
     }

@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "server/log.h"
@@ -119,36 +120,94 @@ static bool wait_degraded(struct fixture *f, bool wanted, struct store_health *h
     return false;
 }
 
-/* While somebody holds the file, rows queue up to the bound, in the order of their importance. */
+static stamp wall_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (stamp)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* One gap, of three sessions and a profile, between then and now. */
+static void check_gap(struct fixture *f, stamp then)
+{
+    sqlite3 *db;
+    sqlite3_stmt *st;
+
+    assert_int_equal(sqlite3_open_v2(f->path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "SELECT sessions,observations,profiles,since,until,why,"
+                                        "(SELECT count(*) FROM gap_overview) FROM gaps",
+                                        -1, &st, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_int(st, 0), 3);
+    assert_int_equal(sqlite3_column_int(st, 1), 0);
+    assert_int_equal(sqlite3_column_int(st, 2), 1);
+    assert_true(sqlite3_column_int64(st, 3) >= then);
+    assert_true(sqlite3_column_int64(st, 4) >= sqlite3_column_int64(st, 3));
+    assert_true(sqlite3_column_int64(st, 4) <= wall_clock());
+    assert_non_null(strstr((const char *)sqlite3_column_text(st, 5), "locked"));
+    assert_int_equal(sqlite3_column_int(st, 6), 1);
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+}
+
+/* Puts a row as often as it is taken. Returns how often, and the last one's number. */
+static uint64_t put_all(struct fixture *f, const struct row *row, uint64_t *last)
+{
+    uint64_t count = 0;
+
+    for (uint64_t n; (n = store_put(f->store, row)) > 0; count++)
+        *last = n;
+    return count;
+}
+
+/* While somebody holds the file, rows queue up to the bound, in the order of their importance; what
+ * does not fit is counted, and the file tells of it afterwards. */
 static void test_locked(void **state)
 {
     struct fixture *f = *state;
     struct store_health health;
     sqlite3 *db = lock_file(f);
     struct row row = fixture_peer(1, "one");
-    uint64_t last = fixture_put(f, &row), sessions = 0;
+    uint64_t last = fixture_put(f, &row);
+    stamp before = 0;
 
     log_set_level((enum log_level)0);
     assert_true(store_has_room(f->store));
     assert_true(wait_degraded(f, true, &health));
     assert_non_null(strstr(health.error, "locked"));
     assert_int_equal(store_committed(f->store), 0);
-    for (uint64_t n; (n = store_put(f->store, &row)) > 0;)
-        last = n;
-    assert_false(store_has_room(f->store));
-    row = fixture_session(1);
-    for (uint64_t n; (n = store_put(f->store, &row)) > 0; sessions++)
-        last = n;
-    assert_in_range(sessions, 10000, 40000);
+    assert_true(store_degraded(f->store));
+    assert_in_range(put_all(f, &row, &last), 16000, 17000);
+    struct row start = fixture_session(1), profile = {.kind = ROW_PROFILE};
+    assert_int_equal(store_put(f->store, &start), 0);
+    assert_int_equal(store_put(f->store, &profile), 0);
+    /* Peers are introduced all the same. */
+    assert_true(store_has_room(f->store));
+    row = fixture_finished(1, REASON_OK);
+    assert_in_range(put_all(f, &row, &last), 48000, 50000);
     assert_int_equal(store_pending(f->store), last);
+    assert_true(store_has_room(f->store));
+    before = wall_clock();
+    for (unsigned i = 0; i < 3; i++)
+        store_lose(f->store, &row);
+    store_lose(f->store, &start);
+    store_lose(f->store, &profile);
+    store_health(f->store, &health);
+    assert_int_equal(health.lost_sessions, 3);
+    assert_int_equal(health.lost_others, 1);
     sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
     sqlite3_close(db);
     fixture_wait(f, last);
     assert_true(wait_degraded(f, false, &health));
     assert_int_equal(health.rows, last);
     assert_int_equal(histogram_total(&health.commit), health.commits);
+    assert_int_equal(health.lost_sessions, 3);
     assert_int_equal(store_pending(f->store), 0);
-    assert_true(store_has_room(f->store));
+    assert_false(store_degraded(f->store));
+    check_gap(f, before);
 }
 
 /* A disk that is full: no file may grow. */
