@@ -31,8 +31,7 @@ struct nat_summary dispatch_nat_of(struct dispatch *d, const struct channel *c, 
     uint64_t peer = dispatch_peer_number(c->peer);
     if (!n)
         return (struct nat_summary){0};
-    struct profile view = profile_view(&n->profile, peer, d->loop->now);
-    return profile_summary_of(&view, peer);
+    return profile_view(&n->profile, peer, d->loop->now).nat;
 }
 
 /* ---- runs ---- */
@@ -339,7 +338,7 @@ static bool plan_family(struct dispatch *d, struct channel *c, unsigned family, 
     survey_plan(&view, &servers, d->loop->now, &d->rng, steps);
     /* All that is missing may be where this subscriber's block lies. */
     bool fresh = profile_fresh(&view, d->loop->now);
-    if (fresh && view.nat.allocation == NAT_BLOCK && view.nat.mapping != NAT_EIM &&
+    if (fresh && view.nat.allocation == NAT_BLOCK && !profile_serves_all(&view.nat) &&
         !dispatch_block(d, c, family)) {
         survey_anchors(&view, &servers, 0, PORT_BLOCK_LOOKS, &d->rng, steps);
         return true;

@@ -9,7 +9,7 @@
 #define DRIFT_PRIOR_SECONDS 0.001
 /* Where more foreign allocations are expected than this, the counter is no better than random. */
 #define FOREIGN_MAX 6000.0
-/* An endpoint-independent mapping that was itself observed hardly depends on the rest. */
+/* A mapping that serves all and was itself observed hardly depends on the rest. */
 #define ANCHORED_DOUBT 0.25
 /* A counter's position that another peer, or an older survey, has seen: it may not be shared. */
 #define SECOND_HAND 0.8
@@ -248,7 +248,7 @@ static struct prediction predict_by(const struct predict_input *in)
         return out;
     }
     out.confidence = confidence_of(in->profile, in->at);
-    if (own != NULL && (mapping == NAT_EIM || mapping == NAT_MAPPING_NONE)) {
+    if (own != NULL && profile_serves_all(&in->profile->nat)) {
         shape_fixed(&out, own->observed.port);
         out.confidence = 1 - (1 - out.confidence) * ANCHORED_DOUBT;
     } else if (mapping == NAT_MAPPING_NONE && in->local.port != 0) {
@@ -345,18 +345,15 @@ unsigned predict_anchors_needed(const struct profile *profile, const struct endp
 
     if (known && endpoint_same_address(local, public_address))
         return 0;
-    switch (nat->mapping) {
-    case NAT_MAPPING_NONE:
+    if (nat->mapping == NAT_MAPPING_NONE)
         return known ? 0 : 1;
-    case NAT_EIM:
-        if (known && nat->confidence >= ANCHOR_WORTH &&
-            (nat->allocation == NAT_PRESERVE || nat->allocation == NAT_OFFSET))
-            return 0;
-        return 1;
-    default:
-        /* Two in one burst, so that one which went astray is noticed and the newest is known. */
-        return nat->allocation == NAT_COUNTER ? 2 : 0;
-    }
+    if (profile_serves_all(nat))
+        return known && nat->confidence >= ANCHOR_WORTH &&
+                       (nat->allocation == NAT_PRESERVE || nat->allocation == NAT_OFFSET)
+                   ? 0
+                   : 1;
+    /* Two in one burst, so that one which went astray is noticed and the newest is known. */
+    return nat->allocation == NAT_COUNTER ? 2 : 0;
 }
 
 bool predict_steady(const struct nat_summary *nat)

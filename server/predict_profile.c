@@ -354,6 +354,7 @@ struct profile profile_view(const struct profile *p, uint64_t peer, tick now)
     struct profile out = *p;
     const struct voice *own = peer_voice(p, voice_hash(peer));
 
+    out.nat = profile_summary_of(p, peer);
     if (!any_voice(p) || p->learnt == TICK_NEVER)
         return out;
     if (own != NULL && !voice_live(own, now))
@@ -372,6 +373,11 @@ struct profile profile_view(const struct profile *p, uint64_t peer, tick now)
         out.second_hand = true;
     }
     return out;
+}
+
+bool profile_serves_all(const struct nat_summary *nat)
+{
+    return nat->mapping == NAT_MAPPING_NONE || nat->mapping == NAT_EIM || nat->filtering == NAT_EIF;
 }
 
 double profile_trust(const struct profile *p)

@@ -92,6 +92,13 @@ struct profile {
     uint64_t filtering_peer, pooling_peer, simultaneous_peer;
 };
 
+/*
+ * Whether a mapping that the server has seen serves every other peer too: because it is the same
+ * for all destinations (EIM, or no NAT), or because it lets in whoever sends to it (EIF), however
+ * the next destination would be mapped.
+ */
+bool profile_serves_all(const struct nat_summary *nat);
+
 /* How long a profile is taken as it is, without another survey. */
 #define PROFILE_FRESH (30 * 60 * TICK_S)
 

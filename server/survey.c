@@ -168,7 +168,7 @@ void survey_anchors(const struct profile *profile, const struct survey_servers *
                     uint16_t socket, unsigned count, const struct rng *rng, struct steps *out)
 {
     struct writer w = {.servers = servers, .out = out};
-    bool own = profile->nat.mapping == NAT_EIM || profile->nat.mapping == NAT_MAPPING_NONE;
+    bool own = profile_serves_all(&profile->nat);
     unsigned i;
 
     if (servers->port_count == 0)

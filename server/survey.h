@@ -58,9 +58,9 @@ void survey_cross(const struct survey_servers *servers, uint16_t port, const str
 
 /*
  * The anchors of one round, whose first punch socket is `socket`: `count` observations, kept open.
- * Where a socket's mapping will be punched from (EIM) they come from the punch socket itself, where
- * each connection gets a mapping of its own from fresh sockets behind the punch sockets, in one
- * burst. Appends to *out.
+ * Where the mapping that they show is the one to be met at (profile_serves_all()) they come from
+ * the punch socket itself, where each connection gets a mapping of its own from fresh sockets
+ * behind the punch sockets, in one burst. Appends to *out.
  */
 void survey_anchors(const struct profile *profile, const struct survey_servers *servers,
                     uint16_t socket, unsigned count, const struct rng *rng, struct steps *out);

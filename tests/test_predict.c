@@ -144,6 +144,39 @@ static void test_nothing_known(void **state)
     (void)none;
 }
 
+/* A mapping that lets everybody in need not be the one that the next destination would get. */
+static void test_open_mapping(void **state)
+{
+    struct observation anchor = {.socket = 1024, .observed = public_address, .at = NOW};
+    struct predict_input in = {.public_address = public_address,
+                               .local = private_local,
+                               .anchors = &anchor,
+                               .anchor_count = 1,
+                               .socket = 1024,
+                               .at = NOW};
+    unsigned mapping, allocation;
+
+    (void)state;
+    anchor.observed.port = 50123;
+    in.local.port = 40000;
+    for (mapping = NAT_ADM; mapping <= NAT_APDM; mapping++)
+        for (allocation = NAT_COUNTER; allocation <= NAT_RANDOM; allocation++) {
+            struct profile p = profile_of(mapping, allocation, 1);
+
+            in.profile = &p;
+            p.nat.filtering = NAT_ADF;
+            assert_int_not_equal(predict(&in).shape, SHAPE_FIXED);
+            p.nat.filtering = NAT_EIF;
+            assert_int_equal(predict(&in).shape, SHAPE_FIXED);
+            assert_int_equal(predict(&in).port, 50123);
+            assert_false(predict(&in).once);
+            assert_int_equal(predict_anchors_needed(&p, &in.local, &public_address), 1);
+            /* Somebody else's verdict is not to be counted on. */
+            p.filtering_peer = 77;
+            assert_int_not_equal(predict(&in).shape, SHAPE_FIXED);
+        }
+}
+
 /* Arrival may be reordered within a burst, not between bursts. */
 static void test_newest_anchor(void **state)
 {
@@ -398,6 +431,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_nothing_known),
+        cmocka_unit_test(test_open_mapping),
         cmocka_unit_test(test_newest_anchor),
         cmocka_unit_test(test_drift_and_age),
         cmocka_unit_test(test_counter_step),

@@ -13,6 +13,7 @@ enum kind { PORT, COUNTER, RANGE };
 struct known {
     enum kind kind;
     bool lenient;
+    bool open; /* lets everybody in at a mapping that the server has seen */
     bool answers;
     double mean;   /* of a counter: foreign allocations between anchor and punch */
     double stolen; /* the chance that a certain port of a run is not ours */
@@ -66,18 +67,19 @@ static double age_of(const struct sim_session *s, int i)
 static struct known know(const struct sim_session *s, int i)
 {
     const struct sim_site *site = &s->world->site[i];
-    struct known k = {.kind = PORT, .lenient = true, .most = 1e9};
+    struct known k = {.kind = PORT, .lenient = true, .open = true, .most = 1e9};
     const struct nat_model *m;
     unsigned n;
 
     for (n = 0; n < site->nat_count; n++) {
         k.lenient &= site->nats[n].filtering == NAT_EIF || site->nats[n].filtering == NAT_ADF;
+        k.open &= site->nats[n].filtering == NAT_EIF;
         k.answers |= site->nats[n].refusal != NAT_SILENCE;
     }
     if (site->nat_count == 0)
         return k;
     m = &site->nats[site->nat_count - 1];
-    if (m->mapping == NAT_EIM)
+    if (m->mapping == NAT_EIM || k.open)
         return k;
     k.kind = m->allocation == NAT_COUNTER ? COUNTER : RANGE;
     k.mean = (m->foreign + m->collisions) * age_of(s, i);
