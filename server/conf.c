@@ -97,8 +97,7 @@ static int set_bool(const struct setting *s, const char *text)
     return wrong(s, "'%.64s' is neither; yes or no would be right", text);
 }
 
-/* Printable in one line: what gets into logs and URLs must not end a line. */
-static bool is_plain(const char *text)
+bool conf_text_is_plain(const char *text)
 {
     for (; *text; text++)
         if ((unsigned char)*text < 0x20 || *text == 0x7f)
@@ -108,7 +107,7 @@ static bool is_plain(const char *text)
 
 static int set_text(const struct setting *s, const char *text)
 {
-    if (!is_plain(text))
+    if (!conf_text_is_plain(text))
         return wrong(s, "control characters are not allowed; text in one line would be right");
     if (strlen(text) >= CONF_TEXT_SIZE)
         return wrong(s, "too long; %d characters at most would be right", CONF_TEXT_SIZE - 1);
@@ -142,7 +141,7 @@ static int add_item(const struct setting *s, struct conf_list *list, const char 
 {
     const char *sentence = conf_row_judge(s->row, text);
 
-    if (strlen(text) >= CONF_ITEM_SIZE || !is_plain(text))
+    if (strlen(text) >= CONF_ITEM_SIZE || !conf_text_is_plain(text))
         return wrong(s, "'%.64s' is too long or has control characters", text);
     if (sentence)
         return wrong(s, "'%.64s' %s", text, sentence);
@@ -205,7 +204,7 @@ int conf_row_set(struct conf *c, const struct conf_row *row, enum conf_origin or
         break;
     }
     if (!bad)
-        c->place[row->option].origin = (uint8_t)origin;
+        c->place[row->option] = (struct conf_place){.origin = (uint8_t)origin};
     return bad;
 }
 
@@ -326,12 +325,74 @@ static void print_value(FILE *out, const struct conf_row *row, const void *field
     }
 }
 
-void conf_print(FILE *out, const struct conf *c)
+const char *conf_value(const struct conf *c, enum conf_option option, char out[CONF_VALUE_SIZE])
 {
-    for (unsigned i = 0; i < CONF_OPTIONS; i++) {
-        const struct conf_row *row = &conf_rows[i];
-        fprintf(out, "# %s\n%s = ", row->help, row->name);
+    FILE *file = fmemopen(out, CONF_VALUE_SIZE - 1, "w");
+
+    out[0] = out[CONF_VALUE_SIZE - 1] = '\0';
+    if (!file)
+        return out;
+    print_value(file, &conf_rows[option], (const char *)c + conf_rows[option].offset);
+    fclose(file);
+    return out;
+}
+
+const char *conf_where(const struct conf *c, enum conf_option option, char out[CONF_WHERE_SIZE])
+{
+    const struct conf_place *place = &c->place[option];
+
+    if (place->origin == CONF_FILE && !place->line)
+        snprintf(out, CONF_WHERE_SIZE, "%s", c->files[place->file]);
+    else if (place->origin == CONF_FILE)
+        snprintf(out, CONF_WHERE_SIZE, "%s:%d", c->files[place->file], place->line);
+    else
+        snprintf(out, CONF_WHERE_SIZE, "%s",
+                 place->origin == CONF_COMMAND ? "command line" : "default");
+    return out;
+}
+
+bool conf_same(const struct conf *a, const struct conf *b, enum conf_option option)
+{
+    char first[CONF_VALUE_SIZE], second[CONF_VALUE_SIZE];
+
+    return strcmp(conf_value(a, option, first), conf_value(b, option, second)) == 0;
+}
+
+bool conf_needs_restart(enum conf_option option)
+{
+    return conf_rows[option].when == CONF_RESTART;
+}
+
+static void print_place(FILE *out, const struct conf *c, enum conf_option option)
+{
+    char value[CONF_VALUE_SIZE], where[CONF_WHERE_SIZE];
+    struct conf defaults;
+
+    conf_init_defaults(&defaults);
+    fprintf(out, "# default %s; set by: %s; takes effect at a %s\n",
+            conf_value(&defaults, option, value), conf_where(c, option, where),
+            conf_needs_restart(option) ? "restart" : "reload");
+}
+
+static void print_option(FILE *out, const struct conf *c, const struct conf_row *row)
+{
+    fprintf(out, "%s = ", row->name);
+    /* What was included stands here. */
+    if (row->option == CONF_OPTION_include)
+        fputs("{}", out);
+    else
         print_value(out, row, (const char *)c + row->offset);
-        fputs("\n", out);
+    fputs("\n", out);
+}
+
+void conf_print(FILE *out, const struct conf *c, bool places)
+{
+    for (unsigned i = 0; places && i < c->file_count; i++)
+        fprintf(out, "# read: %s\n", c->files[i]);
+    for (unsigned i = 0; i < CONF_OPTIONS; i++) {
+        fprintf(out, "# %s\n", conf_rows[i].help);
+        if (places)
+            print_place(out, c, conf_rows[i].option);
+        print_option(out, c, &conf_rows[i]);
     }
 }

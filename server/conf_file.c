@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* SPDX-FileCopyrightText: The tryst authors */
 #include <confuse.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "conf_table.h"
-
-/* More than any sane file; keeps a mistaken path from filling the memory. */
-#define FILE_MOST ((size_t)1 << 20)
 
 /*
  * libconfuse splits the file into names and values; what they mean is conf.c's. Every option is a
@@ -26,6 +19,7 @@ static struct {
     const char *label;
     char *err;
     size_t err_size;
+    bool included;
     bool failed;
 } reading;
 
@@ -74,6 +68,11 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt)
         return 0;
     if (row->kind == CONF_K_LIST)
         reading.conf->place[row->option].origin = CONF_DEFAULT;
+    if (row->option == CONF_OPTION_include && reading.included) {
+        fail(cfg->line, "option 'include': an included file includes no others; the line would be"
+                        " right in the file that includes this one");
+        return -1;
+    }
     reading.line[row->option] = cfg->line;
     for (unsigned i = 0; i < count; i++) {
         const char *text = cfg_opt_getnstr(opt, i);
@@ -82,6 +81,8 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt)
         fail(cfg->line, sentence);
         return -1;
     }
+    reading.conf->place[row->option] =
+        (struct conf_place){CONF_FILE, (uint8_t)(reading.conf->file_count - 1), cfg->line};
     return 0;
 }
 
@@ -155,6 +156,22 @@ static void blank_comments(char *text, size_t len)
     }
 }
 
+/* An empty list has no values, so on_value is not called for it: its line is not known. */
+static void set_empty_lists(cfg_t *cfg)
+{
+    for (unsigned i = 0; i < CONF_OPTIONS; i++) {
+        const struct conf_row *row = &conf_rows[i];
+        cfg_opt_t *opt = cfg_getopt(cfg, row->name);
+        if (row->kind != CONF_K_LIST || !opt || cfg_opt_size(opt) || !(opt->flags & CFGF_RESET) ||
+            (row->option == CONF_OPTION_include && reading.included))
+            continue;
+        reading.conf->place[i].origin = CONF_DEFAULT;
+        (void)conf_row_set(reading.conf, row, CONF_FILE, "", NULL, 0);
+        reading.conf->place[i].file = (uint8_t)(reading.conf->file_count - 1);
+        reading.line[i] = 0;
+    }
+}
+
 /* Runs libconfuse over the text; whatever it finds is in `reading`. */
 static void parse(char *text, size_t len)
 {
@@ -171,6 +188,8 @@ static void parse(char *text, size_t len)
             cfg_set_validate_func(cfg, conf_rows[i].name, on_value);
         if (cfg_parse_fp(cfg, file) != CFG_SUCCESS)
             fail(cfg->line, "syntax error; NAME = VALUE would be right");
+        if (!reading.failed)
+            set_empty_lists(cfg);
     }
     if (file)
         fclose(file);
@@ -187,18 +206,33 @@ static void check_lists(const struct conf *c)
             fail(reading.line[i], sentence);
 }
 
-int conf_parse(const char *label, const char *text, size_t len, struct conf *c, char *err,
-               size_t err_size)
+/* Enters the file's name, for messages about what it sets. */
+static void enter(struct conf *c, const char *label)
+{
+    if (c->file_count == CONF_FILES_MAX)
+        fail(0, "one file too many; " CONF_FILES_TEXT " at most would be right");
+    else if (strlen(label) >= CONF_TEXT_SIZE || !conf_text_is_plain(label))
+        fail(0, "its name is too long or has control characters; another one would be right");
+    else
+        snprintf(c->files[c->file_count++], CONF_TEXT_SIZE, "%s", label);
+}
+
+int conf_parse_file(const char *label, const char *text, size_t len, bool included, struct conf *c,
+                    char *err, size_t err_size)
 {
     struct conf trial = *c;
     char *copy = malloc(len + 1);
 
     memset(&reading, 0, sizeof(reading));
     reading.conf = &trial;
+    reading.included = included;
     reading.label = label;
     reading.err = err;
     reading.err_size = err_size;
-    if (!copy) {
+    enter(&trial, label);
+    if (reading.failed) {
+        /* nothing to be done with it */
+    } else if (!copy) {
         fail(0, "not enough memory to read it");
     } else if (memchr(text, '\0', len)) {
         fail(0, "there are zero bytes in it; a text file would be right");
@@ -219,58 +253,8 @@ int conf_parse(const char *label, const char *text, size_t len, struct conf *c, 
     return 0;
 }
 
-/* Returns a descriptor of a regular file of sensible size, or -1 with err. */
-static int open_file(const char *path, size_t *size, char *err, size_t err_size)
+int conf_parse(const char *label, const char *text, size_t len, struct conf *c, char *err,
+               size_t err_size)
 {
-    struct stat st;
-    /* Not blocking: somebody may have named a FIFO. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-    if (fd < 0 || fstat(fd, &st)) {
-        snprintf(err, err_size, "%s: %s", path, strerror(errno));
-    } else if (!S_ISREG(st.st_mode)) {
-        snprintf(err, err_size, "%s: not a regular file; a text file would be right", path);
-    } else if (st.st_size > (off_t)FILE_MOST) {
-        snprintf(err, err_size, "%s: larger than 1 MiB; is it the right file?", path);
-    } else {
-        *size = (size_t)st.st_size;
-        return fd;
-    }
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
-static int read_all(int fd, char *out, size_t size)
-{
-    size_t have = 0;
-
-    while (have < size) {
-        ssize_t n = read(fd, out + have, size - have);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -1 : (int)have;
-        have += (size_t)n;
-    }
-    return (int)have;
-}
-
-int conf_read(const char *path, struct conf *c, char *err, size_t err_size)
-{
-    size_t size;
-    int result = -1;
-    int fd = open_file(path, &size, err, err_size);
-
-    if (fd < 0)
-        return -1;
-    char *text = malloc(size + 1);
-    int len = text ? read_all(fd, text, size) : -1;
-    if (len < 0)
-        snprintf(err, err_size, "%s: %s", path, strerror(text ? errno : ENOMEM));
-    else
-        result = conf_parse(path, text, (size_t)len, c, err, err_size);
-    free(text);
-    close(fd);
-    return result;
+    return conf_parse_file(label, text, len, false, c, err, err_size);
 }

@@ -17,6 +17,9 @@ enum conf_kind {
     CONF_K_LIST
 };
 
+/* A pattern of `include`, with the folder that it is relative to. */
+#define CONF_PATTERN_SIZE (CONF_TEXT_SIZE + CONF_ITEM_SIZE)
+
 /* When a new value takes effect. */
 enum conf_when { CONF_RELOAD, CONF_RESTART };
 
@@ -42,6 +45,11 @@ void conf_row_unknown(const char *name, char *err, size_t err_size);
 /* Sets one option; on failure *c may be half changed, so it works on a copy. 0, or -1 with err. */
 int conf_row_set(struct conf *c, const struct conf_row *row, enum conf_origin origin,
                  const char *text, char *err, size_t err_size);
+/* conf_parse for a file that may be an included one, which includes no others. */
+int conf_parse_file(const char *label, const char *text, size_t len, bool included, struct conf *c,
+                    char *err, size_t err_size);
+/* Printable in one line: what gets into logs and URLs must not end a line. */
+bool conf_text_is_plain(const char *text);
 /* conf_check for one row. */
 int conf_row_check(const struct conf *c, const struct conf_row *row, char *err, size_t err_size);
 

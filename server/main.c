@@ -23,6 +23,7 @@ enum { EXIT_USAGE = 1, EXIT_CANNOT_START = 2 };
 #define SPARE_DESCRIPTORS 512
 
 struct trystd {
+    struct conf_source source;
     struct conf conf;
     struct loop loop;
     struct net net;
@@ -71,7 +72,6 @@ static const struct option long_options[] = {
 };
 
 struct command {
-    const char *config;
     bool check, print, keygen;
 };
 
@@ -81,19 +81,25 @@ static int complain(const char *text)
     return EXIT_USAGE;
 }
 
-/*
- * The file goes first and the command line over it, whatever their order there: the options are
- * read twice. Returns 0, -1 to end with success, or an exit status.
- */
-static int read_options(int argc, char **argv, struct conf *conf, struct command *command, bool set)
+/* Kept by reference: a reload reads it all again. */
+static int keep_option(struct conf_source *source, const char *name, const char *text)
+{
+    if (source->count == CONF_COMMANDS_MAX)
+        return complain("too many options; a file, named with -c, takes more");
+    source->set[source->count].name = name;
+    source->set[source->count++].text = text;
+    return 0;
+}
+
+/* Returns 0, -1 to end with success, or an exit status. */
+static int read_options(int argc, char **argv, struct conf_source *source, struct command *command)
 {
     char err[512];
     int option, index;
-    optind = 1;
     while ((option = getopt_long(argc, argv, "c:h", long_options, &index)) != -1) {
         switch (option) {
         case 'c':
-            command->config = optarg;
+            source->path = optarg;
             break;
         case OPT_CHECK:
             command->check = true;
@@ -108,8 +114,8 @@ static int read_options(int argc, char **argv, struct conf *conf, struct command
             fputs(usage, stdout);
             return -1;
         case OPT_SET:
-            if (set && conf_set(conf, long_options[index].name, optarg, err, sizeof(err)) != 0)
-                return complain(err);
+            if (keep_option(source, long_options[index].name, optarg) != 0)
+                return EXIT_USAGE;
             break;
         default:
             fputs("Try 'trystd --help'.\n", stderr);
@@ -127,17 +133,11 @@ static int read_options(int argc, char **argv, struct conf *conf, struct command
     return 0;
 }
 
-static int read_conf(int argc, char **argv, struct conf *conf, struct command *command)
+static int read_conf(int argc, char **argv, struct trystd *t, struct command *command)
 {
-    char err[512];
-    conf_init_defaults(conf);
-    int status = read_options(argc, argv, conf, command, false);
-    if (status != 0)
-        return status;
-    if (command->config && conf_read(command->config, conf, err, sizeof(err)) != 0)
-        return complain(err);
-    status = read_options(argc, argv, conf, command, true);
-    if (status == 0 && conf_check(conf, err, sizeof(err)) != 0)
+    char err[CONF_ERROR_SIZE];
+    int status = read_options(argc, argv, &t->source, command);
+    if (status == 0 && conf_load(&t->source, &t->conf, err, sizeof(err)) != 0)
         return complain(err);
     return status;
 }
@@ -308,11 +308,11 @@ int main(int argc, char **argv)
 {
     static struct trystd t; /* large, and referred to by address */
     struct command command = {0};
-    int status = read_conf(argc, argv, &t.conf, &command);
+    int status = read_conf(argc, argv, &t, &command);
     if (status != 0)
         return status < 0 ? EXIT_SUCCESS : status;
     if (command.print)
-        conf_print(stdout, &t.conf);
+        conf_print(stdout, &t.conf, true);
     if (command.print || command.check)
         return EXIT_SUCCESS;
     if (sodium_init() < 0) {

@@ -57,11 +57,17 @@ done < <(options)
 [ $count -gt 10 ] || complain "options.def cannot be read by this script"
 echo "ok - $count options"
 
+# The manual names those that need a restart.
+restart=$(sed -n '/^.Sh RELOAD/,/^.Sh /p' "$server/trystd.conf.5" | sed -n 's/^.Ic //p' | tr -d ' ,\n')
+wanted=$(sed -n 's/^OPTION([A-Z]*, "\([^"]*\)".*, RESTART, .*/\1/p' "$server/options.def" | tr -d '\n')
+[ "$restart" = "$wanted" ] || complain "trystd.conf.5 on restarts says $restart, not $wanted"
+
 # The sample, with all of its defaults in force, is the default configuration.
 sed 's/^#\([a-z]\)/\1/' "$server/trystd.conf" >"$tmp/sample"
 "$TRYSTD" -c "$tmp/sample" --print-config >"$tmp/printed" ||
     complain "the sample is no configuration"
-cmp -s "$tmp/defaults" "$tmp/printed" || complain "the sample's values are not the defaults"
+cmp -s <(grep -v '^#' "$tmp/defaults") <(grep -v '^#' "$tmp/printed") ||
+    complain "the sample's values are not the defaults"
 "$TRYSTD" -c "$server/trystd.conf" --check-config || complain "the sample as it is has mistakes"
 
 # ---- commands ----

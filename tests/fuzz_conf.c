@@ -20,7 +20,7 @@ static char *print(const struct conf *c)
 
     if (!out)
         abort();
-    conf_print(out, c);
+    conf_print(out, c, false);
     (void)fclose(out);
     return text;
 }

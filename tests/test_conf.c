@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "server/conf.h"
@@ -150,6 +151,7 @@ static const struct {
     {"\nstate-dir = \"a", "x.conf:2: ", "without its end"},
     {"\n/* a\n", "x.conf:2: ", "without its end"},
     {"port = {", "x.conf:1: ", "would be right"},
+    {"port = {}", "x.conf: option 'port': ", "3 to 8 would be right"},
 };
 
 static void test_mistakes(void **state)
@@ -188,7 +190,7 @@ static char *print(const struct conf *c)
     FILE *out = open_memstream(&text, &len);
 
     assert_non_null(out);
-    conf_print(out, c);
+    conf_print(out, c, false);
     assert_int_equal(fclose(out), 0);
     return text;
 }
@@ -280,6 +282,149 @@ static void test_files(void **state)
     assert_int_equal(conf_read("/tmp", &c, err, sizeof(err)), -1);
     assert_non_null(strstr(err, "not a regular file"));
     assert_int_equal(c.rounds, 7);
+}
+
+/* Files of a test's own. */
+static char folder[] = "/tmp/tryst-conf-XXXXXX";
+
+static const char *in_folder(const char *name)
+{
+    static char path[128];
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return path;
+}
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *out = fopen(in_folder(name), "w");
+
+    assert_non_null(out);
+    fputs(text, out);
+    assert_int_equal(fclose(out), 0);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof(folder), "/tmp/tryst-conf-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(mkdir(in_folder("d"), 0700), 0);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    char command[64];
+
+    (void)state;
+    snprintf(command, sizeof(command), "rm -rf %s", folder);
+    return system(command);
+}
+
+static int read_main(const char *text, struct conf *c)
+{
+    write_file("main.conf", text);
+    conf_init_defaults(c);
+    err[0] = '\0';
+    return conf_read(in_folder("main.conf"), c, err, sizeof(err));
+}
+
+static void test_includes(void **state)
+{
+    char where[CONF_WHERE_SIZE], value[CONF_VALUE_SIZE];
+    struct conf c;
+
+    (void)state;
+    write_file("d/20-b.conf", "\nsyn-budget = 20\n");
+    write_file("d/10-a.conf", "rounds = 3\nsyn-budget = 10\n");
+    write_file("d/30-c.conf~", "rounds = nonsense\n");
+    write_file("last.conf", "port += {1, 2, 3}");
+    assert_int_equal(read_main("rounds = 2\ninclude = {'d/*.conf', 'none/*.conf', last.conf}\n"
+                               "address-syns = 100\nport = {7, 8, 9, 10}\n",
+                               &c),
+                     0);
+    assert_int_equal(c.rounds, 3);
+    assert_int_equal(c.syn_budget, 20);
+    assert_int_equal(c.address_syns, 100);
+    assert_int_equal(c.port.count, 3);
+    assert_int_equal(c.file_count, 4);
+    assert_non_null(strstr(conf_where(&c, CONF_OPTION_syn_budget, where), "/d/20-b.conf:2"));
+    assert_non_null(strstr(conf_where(&c, CONF_OPTION_rounds, where), "/d/10-a.conf:1"));
+    assert_non_null(strstr(conf_where(&c, CONF_OPTION_address_syns, where), "/main.conf:3"));
+    assert_string_equal(conf_where(&c, CONF_OPTION_probe, where), "default");
+    assert_int_equal(conf_set(&c, "rounds", "4", err, sizeof(err)), 0);
+    assert_string_equal(conf_where(&c, CONF_OPTION_rounds, where), "command line");
+    assert_string_equal(conf_value(&c, CONF_OPTION_port, value), "{\"1\", \"2\", \"3\"}");
+    check_round_trip(&c);
+    /* What is printed can be included, and an empty list is a value. */
+    write_file("last.conf", "include = {}\nlisten = {}");
+    assert_int_equal(read_main("listen = {192.0.2.1}\ninclude = last.conf", &c), 0);
+    assert_int_equal(c.listen.count, 0);
+    assert_non_null(strstr(conf_where(&c, CONF_OPTION_listen, where), "/last.conf"));
+    assert_int_equal(parse("listen = {192.0.2.1}\nlisten = {}", &c), 0);
+    assert_int_equal(c.listen.count, 0);
+    assert_int_equal(parse("listen = {}\nlisten = {192.0.2.1}", &c), 0);
+    assert_int_equal(c.listen.count, 1);
+}
+
+/* Whatever is wrong with an included file, the message says where, and nothing has changed. */
+static void test_bad_includes(void **state)
+{
+    static const struct {
+        const char *text, *place, *holds;
+    } rows[] = {
+        {"rounds = 2\ninclude = bad.conf", "/bad.conf:2: option 'rounds'", "1 to 10"},
+        {"\ninclude = nested.conf", "/nested.conf:1: option 'include'", "includes no others"},
+        {"\n\ninclude = none.conf", "/main.conf:3: option 'include': none.conf", "No such file"},
+        {"include = d", "/main.conf:1: option 'include'", "not a regular file"},
+        {"include = {'many/*'}", "/many/", "64 at most"},
+        {"include = lists.conf", "/lists.conf:2: option 'port'", "3 to 8"},
+    };
+    struct conf c, before;
+    char name[32];
+
+    (void)state;
+    write_file("bad.conf", "syn-budget = 3\nrounds = 99\n");
+    write_file("nested.conf", "include = {x}\n");
+    write_file("lists.conf", "\nport = {1, 2}");
+    mkdir(in_folder("many"), 0700);
+    for (unsigned i = 0; i < CONF_FILES_MAX; i++) {
+        snprintf(name, sizeof(name), "many/%u", i);
+        write_file(name, "rounds = 1\n");
+    }
+    conf_init_defaults(&before);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        if (read_main(rows[i].text, &c) == 0)
+            fail_msg("accepted: %s", rows[i].text);
+        if (!strstr(err, rows[i].place) || !strstr(err, rows[i].holds))
+            fail_msg("%s\n  says: %s\n  not:  %s ... %s", rows[i].text, err, rows[i].place,
+                     rows[i].holds);
+        assert_memory_equal(&c, &before, sizeof(c));
+    }
+}
+
+static void test_load(void **state)
+{
+    struct conf_source source = {.path = in_folder("main.conf"), .count = 2};
+    struct conf c;
+
+    (void)state;
+    write_file("main.conf", "rounds = 2\nsyn-budget = 5\n");
+    source.set[0].name = "rounds";
+    source.set[0].text = "7";
+    source.set[1].name = "port";
+    source.set[1].text = "1,2,3";
+    assert_int_equal(conf_load(&source, &c, err, sizeof(err)), 0);
+    assert_int_equal(c.rounds, 7);
+    assert_int_equal(c.syn_budget, 5);
+    source.set[1].text = "1,2";
+    assert_int_equal(conf_load(&source, &c, err, sizeof(err)), -1);
+    assert_non_null(strstr(err, "option 'port'"));
+    source.path = NULL;
+    source.count = 0;
+    assert_int_equal(conf_load(&source, &c, err, sizeof(err)), 0);
+    assert_int_equal(c.rounds, 5);
 }
 
 static void test_spans(void **state)
@@ -402,11 +547,19 @@ static void test_nearest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_defaults_are_valid),
-        cmocka_unit_test(test_values),     cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_zero_bytes), cmocka_unit_test(test_print),
-        cmocka_unit_test(test_set),        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_spans),      cmocka_unit_test(test_moments),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_defaults_are_valid),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_zero_bytes),
+        cmocka_unit_test(test_print),
+        cmocka_unit_test_setup_teardown(test_includes, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_bad_includes, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_load, make_folder, remove_folder),
+        cmocka_unit_test(test_set),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_spans),
+        cmocka_unit_test(test_moments),
         cmocka_unit_test(test_nearest),
     };
 
