@@ -19,6 +19,8 @@
 /* For a reader that takes nothing, and for one that asks nothing. */
 #define PATIENCE_WRITE 30.0
 #define PATIENCE_IDLE  600.0
+/* A watcher may take its time; now and then somebody looks whether it is still there. */
+#define PATIENCE_WATCH 5.0
 /* After an accept that failed for want of descriptors or memory. */
 #define PAUSE_ACCEPT 1.0
 
@@ -26,6 +28,7 @@ void admin_drop(struct admin_client *c)
 {
     if (c->fd < 0)
         return;
+    admin_watch_end(c);
     ev_io_stop(c->admin->loop, &c->read);
     ev_io_stop(c->admin->loop, &c->write);
     ev_idle_stop(c->admin->loop, &c->work);
@@ -45,7 +48,7 @@ void admin_drop(struct admin_client *c)
 
 static bool busy(const struct admin_client *c)
 {
-    return c->ticket || c->walk.row;
+    return c->ticket || c->walk.row || c->watch.on;
 }
 
 /* --- lines in --- */
@@ -96,6 +99,10 @@ static void advance(struct admin_client *c)
            (memchr(c->in, '\n', c->in_len) || c->in_len == ADMIN_LINE_MAX))
         serve(c);
     admin_flush(c);
+    if (c->fd >= 0 && c->watch.on && admin_waiting(c) == 0) {
+        admin_watch_drained(c);
+        admin_flush(c);
+    }
     if (c->fd < 0)
         return;
     if (c->ending && !busy(c) && admin_waiting(c) == 0 && c->in_len == 0) {
@@ -114,7 +121,9 @@ static void advance(struct admin_client *c)
         ev_io_stop(loop, &c->read);
     else
         ev_io_start(loop, &c->read);
-    double patience = admin_waiting(c) > 0 ? PATIENCE_WRITE : PATIENCE_IDLE;
+    double patience = c->watch.on            ? PATIENCE_WATCH
+                      : admin_waiting(c) > 0 ? PATIENCE_WRITE
+                                             : PATIENCE_IDLE;
     if (patience < c->patience.repeat || patience > c->patience.repeat) {
         c->patience.repeat = patience;
         ev_timer_again(loop, &c->patience);
@@ -138,6 +147,10 @@ static void on_read(struct ev_loop *loop, ev_io *watcher, int events)
         if (c->in_len > 0 && c->in_len < ADMIN_LINE_MAX)
             c->in[c->in_len++] = '\n';
         c->ending = true;
+        if (c->watch.on && admin_watch_gone(c)) {
+            admin_drop(c);
+            return;
+        }
     }
     c->in_len += n > 0 ? (size_t)n : 0;
     ev_timer_again(loop, &c->patience);
@@ -167,9 +180,9 @@ static void on_patience(struct ev_loop *loop, ev_timer *watcher, int events)
 
     (void)loop;
     (void)events;
-    if (c->ticket) /* ours to answer */
+    if (c->ticket || (c->watch.on && !admin_watch_gone(c))) /* ours to answer; still there */
         return;
-    if (admin_waiting(c) > 0)
+    if (admin_waiting(c) > 0 && !c->watch.on)
         log_notice("admin (pid %d): takes no answers; dropped", (int)c->pid);
     admin_drop(c);
 }

@@ -3,6 +3,7 @@
 #define TRYST_ADMIN_H
 
 #include <ev.h>
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -98,6 +99,14 @@ struct admin *admin_open(struct ev_loop *loop, const char *path, int handed_fd, 
                          const struct admin_source *source, char *err, size_t err_size);
 /* To be called after the store's wake-up: hands query answers to whoever waits for them. */
 void admin_answers(struct admin *admin, uint64_t ticket, char *json);
+/*
+ * A live event for whoever watches: a kind from event.def, and its members (the reference is taken;
+ * peers are {"key", "name"} objects called peer, requester or target, by which watchers filter).
+ * Never blocks. Ask admin_watched() first: nobody watches most of the time, and then members need
+ * not be made. `admin` may be NULL.
+ */
+bool admin_watched(const struct admin *admin);
+void admin_publish(struct admin *admin, const char *kind, json_t *members);
 void admin_close(struct admin *admin);
 
 #endif

@@ -62,7 +62,7 @@ static void put_bytes(struct admin_client *c, const char *bytes, size_t len)
     c->out.len += len;
 }
 
-static void put(struct admin_client *c, const char *text)
+void admin_put(struct admin_client *c, const char *text)
 {
     if (c->fd >= 0 && text) /* a client that was dropped has no head any more */
         put_bytes(c, text, strlen(text));
@@ -72,7 +72,7 @@ static void put_json(struct admin_client *c, json_t *v)
 {
     char *text = v ? json_dumps(v, SHOW_FLAGS | JSON_ENCODE_ANY) : NULL;
 
-    put(c, text ? text : "null");
+    admin_put(c, text ? text : "null");
     free(text);
 }
 
@@ -103,10 +103,10 @@ void admin_reply(struct admin_client *c, json_t *members)
         admin_refuse(c, "not enough memory for the answer");
         return;
     }
-    put(c, ADMIN_ANSWER_BEGIN "\"ok\":true");
-    put(c, strcmp(text, "{}") == 0 ? "" : ",");
-    put(c, text + 1);
-    put(c, "\n");
+    admin_put(c, ADMIN_ANSWER_BEGIN "\"ok\":true");
+    admin_put(c, strcmp(text, "{}") == 0 ? "" : ",");
+    admin_put(c, text + 1);
+    admin_put(c, "\n");
     free(text);
 }
 
@@ -119,9 +119,9 @@ void admin_refuse(struct admin_client *c, const char *format, ...)
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     json_t *v = show_text(text);
-    put(c, ADMIN_ANSWER_BEGIN "\"ok\":false,\"error\":");
+    admin_put(c, ADMIN_ANSWER_BEGIN "\"ok\":false,\"error\":");
     put_json(c, v);
-    put(c, "}\n");
+    admin_put(c, "}\n");
     json_decref(v);
 }
 
@@ -149,11 +149,11 @@ static void put_row(struct admin_client *c, json_t *row)
     struct admin_walk *w = &c->walk;
 
     if (w->sent++ > 0) {
-        put(c, ",");
+        admin_put(c, ",");
     } else {
-        put(c, ADMIN_ANSWER_BEGIN "\"ok\":true,\"");
-        put(c, w->name);
-        put(c, "\":[");
+        admin_put(c, ADMIN_ANSWER_BEGIN "\"ok\":true,\"");
+        admin_put(c, w->name);
+        admin_put(c, "\":[");
     }
     put_json(c, row);
 }
@@ -183,11 +183,11 @@ static void end_walk(struct admin_client *c, bool more)
         return;
     }
     if (w.sent == 0) {
-        put(c, ADMIN_ANSWER_BEGIN "\"ok\":true,\"");
-        put(c, w.name);
-        put(c, "\":[");
+        admin_put(c, ADMIN_ANSWER_BEGIN "\"ok\":true,\"");
+        admin_put(c, w.name);
+        admin_put(c, "\":[");
     }
-    put(c, more ? "],\"more\":true}\n" : "],\"more\":false}\n");
+    admin_put(c, more ? "],\"more\":true}\n" : "],\"more\":false}\n");
 }
 
 void admin_walk_slice(struct admin_client *c)
@@ -224,17 +224,17 @@ void admin_put_stored(struct admin_client *c, const char *json)
     const size_t ok = sizeof(OK_BEGIN) - 1;
     bool good = strncmp(json, OK_BEGIN, ok) == 0;
 
-    put(c, ADMIN_ANSWER_BEGIN);
+    admin_put(c, ADMIN_ANSWER_BEGIN);
     if (c->head && good) {
-        put(c, "\"ok\":true,");
-        put(c, c->head);
-        put(c, json + ok);
+        admin_put(c, "\"ok\":true,");
+        admin_put(c, c->head);
+        admin_put(c, json + ok);
     } else if (c->head_rows) {
-        put(c, "\"ok\":true,");
-        put(c, c->head);
-        put(c, "\"observations\":[]}");
+        admin_put(c, "\"ok\":true,");
+        admin_put(c, c->head);
+        admin_put(c, "\"observations\":[]}");
     } else {
-        put(c, json + 1);
+        admin_put(c, json + 1);
     }
-    put(c, "\n");
+    admin_put(c, "\n");
 }

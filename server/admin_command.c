@@ -36,7 +36,7 @@ bool admin_flag_arg(const json_t *args, const char *name)
     return json_is_true(json_object_get(args, name));
 }
 
-static stamp wall_clock(void)
+stamp admin_wall_clock(void)
 {
     struct timespec now;
 
@@ -50,10 +50,22 @@ int admin_moment_arg(struct admin_client *c, const json_t *args, const char *nam
     const char *text = admin_text_arg(args, name);
 
     *out = 0;
-    if (!*text || moment_parse(text, wall_clock(), out) == 0)
+    if (!*text || moment_parse(text, admin_wall_clock(), out) == 0)
         return 0;
     admin_refuse(c, "%s: '%.64s' is no time; 10min, 2h, 7d, 2025-11-30 or 2025-11-30T09:15 are",
                  name, text);
+    return -1;
+}
+
+int admin_peer_filter(struct admin_client *c, const char *peer)
+{
+    struct admin_filter *f = &c->filter;
+
+    f->any_peer = !*peer;
+    f->by_key = *peer && key_parse(peer, f->key) == 0;
+    if (f->any_peer || f->by_key || peer_name_parse(peer, f->name) == 0)
+        return 0;
+    admin_refuse(c, "'%.80s' is neither a key nor a name", peer);
     return -1;
 }
 
@@ -134,15 +146,25 @@ void admin_run_help(struct admin_client *c, const json_t *args)
     admin_reply(c, json_pack("{s:o}", "commands", list));
 }
 
+/* A line each, so that commands come and go without a stir. */
+/* clang-format off */
 static void (*const commands[ADMIN_COMMANDS])(struct admin_client *, const json_t *) = {
-    [ADMIN_STATUS] = admin_run_status,     [ADMIN_PEERS] = admin_run_peers,
-    [ADMIN_SESSIONS] = admin_run_sessions, [ADMIN_SESSION] = admin_run_session,
-    [ADMIN_NATS] = admin_run_nats,         [ADMIN_URL] = admin_run_url,
-    [ADMIN_INVITE] = admin_run_invite,     [ADMIN_ALLOW] = admin_run_allow,
-    [ADMIN_DENY] = admin_run_deny,         [ADMIN_KICK] = admin_run_kick,
-    [ADMIN_DRAIN] = admin_run_drain,       [ADMIN_LOG_LEVEL] = admin_run_log_level,
+    [ADMIN_STATUS] = admin_run_status,
+    [ADMIN_PEERS] = admin_run_peers,
+    [ADMIN_SESSIONS] = admin_run_sessions,
+    [ADMIN_SESSION] = admin_run_session,
+    [ADMIN_NATS] = admin_run_nats,
+    [ADMIN_WATCH] = admin_run_watch,
+    [ADMIN_URL] = admin_run_url,
+    [ADMIN_INVITE] = admin_run_invite,
+    [ADMIN_ALLOW] = admin_run_allow,
+    [ADMIN_DENY] = admin_run_deny,
+    [ADMIN_KICK] = admin_run_kick,
+    [ADMIN_DRAIN] = admin_run_drain,
+    [ADMIN_LOG_LEVEL] = admin_run_log_level,
     [ADMIN_HELP] = admin_run_help,
 };
+/* clang-format on */
 
 /* --- lines --- */
 

@@ -42,6 +42,13 @@ struct admin_filter {
     struct endpoint address;
 };
 
+/* What a watcher has asked for; the peer stands in the client's filter. */
+struct admin_watch {
+    bool on;
+    char kind[32];
+    uint64_t lost; /* events that it was too slow for and does not know of yet */
+};
+
 struct admin_buffer {
     char *bytes;
     size_t len, sent, size;
@@ -61,6 +68,7 @@ struct admin_client {
     struct admin_buffer out;
     struct admin_walk walk;
     struct admin_filter filter;
+    struct admin_watch watch;
     uint64_t ticket; /* of the query whose answer is awaited; 0: none */
     char *head; /* members that go before those of that answer, with a comma at the end; or NULL */
     bool head_rows;              /* whether they say something */
@@ -79,6 +87,7 @@ struct admin {
     dev_t dev;
     ino_t ino;
     uint64_t tickets;
+    unsigned watchers;
     struct admin_client clients[ADMIN_CLIENTS];
 };
 
@@ -99,6 +108,8 @@ void admin_drop(struct admin_client *c);
 void admin_reply(struct admin_client *c, json_t *members);
 void admin_refuse(struct admin_client *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* A line of its own, its end included. The client may be gone afterwards. */
+void admin_put(struct admin_client *c, const char *text);
 /* Goes on with a list (c->walk). */
 void admin_walk(struct admin_client *c);
 /* Goes on with a query's answer; refuses the request if too many wait. */
@@ -124,6 +135,9 @@ uint32_t admin_limit_arg(const json_t *args);
 bool admin_flag_arg(const json_t *args, const char *name);
 /* 0 with *out at 0 for an argument that is not there; -1 after a refusal. */
 int admin_moment_arg(struct admin_client *c, const json_t *args, const char *name, stamp *out);
+/* Sets the client's filter to a key, a name, or with "" to any peer; -1 after a refusal. */
+int admin_peer_filter(struct admin_client *c, const char *peer);
+stamp admin_wall_clock(void);
 /* Who changes something is worth a line in the log. */
 void admin_note(const struct admin_client *c, const char *what, const char *whom);
 
@@ -147,6 +161,14 @@ void admin_run_invite(struct admin_client *c, const json_t *args);
 void admin_run_allow(struct admin_client *c, const json_t *args);
 void admin_run_deny(struct admin_client *c, const json_t *args);
 void admin_run_kick(struct admin_client *c, const json_t *args);
+
+/* --- admin_watch.c --- */
+
+void admin_run_watch(struct admin_client *c, const json_t *args);
+/* All that waited for the watcher is out. */
+void admin_watch_drained(struct admin_client *c);
+void admin_watch_end(struct admin_client *c);
+bool admin_watch_gone(const struct admin_client *c);
 
 /* --- admin_view.c --- */
 

@@ -16,13 +16,6 @@ static bool peer_matches(const struct admin_filter *f, const uint8_t key[KEY_SIZ
     return f->by_key ? memcmp(f->key, key, KEY_SIZE) == 0 : strcmp(f->name, name) == 0;
 }
 
-static int set_peer_filter(struct admin_filter *f, const char *peer)
-{
-    f->any_peer = !*peer;
-    f->by_key = *peer && key_parse(peer, f->key) == 0;
-    return f->any_peer || f->by_key ? 0 : peer_name_parse(peer, f->name);
-}
-
 static json_t *row_peer(struct admin_client *c, size_t index, bool *end)
 {
     struct view_peer v;
@@ -70,10 +63,8 @@ void admin_run_peers(struct admin_client *c, const json_t *args)
     q->what = QUERY_PEERS;
     q->limit = admin_limit_arg(args);
     snprintf(q->peer, sizeof(q->peer), "%s", peer);
-    if (set_peer_filter(&c->filter, peer)) {
-        admin_refuse(c, "'%.80s' is neither a key nor a name", peer);
+    if (admin_peer_filter(c, peer))
         return;
-    }
     if (admin_flag_arg(args, "all")) {
         admin_ask(c, q);
         return;
@@ -94,10 +85,8 @@ void admin_run_sessions(struct admin_client *c, const json_t *args)
     q.failed_only = admin_flag_arg(args, "failed");
     q.limit = admin_limit_arg(args);
     snprintf(q.peer, sizeof(q.peer), "%s", peer);
-    if (set_peer_filter(&c->filter, peer)) {
-        admin_refuse(c, "'%.80s' is neither a key nor a name", peer);
+    if (admin_peer_filter(c, peer))
         return;
-    }
     if (admin_moment_arg(c, args, "since", &q.since) ||
         admin_moment_arg(c, args, "until", &q.until))
         return;

@@ -150,6 +150,7 @@ static void store_news(struct ev_loop *loop, struct ev_async *async, int events)
     (void)loop;
     (void)events;
     dispatch_acknowledge(d);
+    dispatch_tell_store(d);
     while (store_next_answer(d->store, &ticket, &json) == 1) {
         if (d->admin)
             admin_answers(d->admin, ticket, json);

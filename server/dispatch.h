@@ -157,7 +157,8 @@ struct dispatch {
     struct service *service; /* NULL: nobody manages us */
     bool draining;
     struct drain drain;
-    bool private_only; /* every peer so far came from one private address */
+    bool store_degraded; /* as was told last */
+    bool private_only;   /* every peer so far came from one private address */
     struct endpoint private_address;
     struct dispatch_stats stats;
     struct dispatch_walk walk[3]; /* of the admin's views */
@@ -346,6 +347,27 @@ void dispatch_drain_close(struct dispatch *d);
  * option's value elsewhere gets the new one here.
  */
 void dispatch_reconfigure(struct dispatch *d, const struct conf *before);
+
+/* ---- dispatch_event.c ---- */
+
+/* Tell whoever watches; they cost next to nothing where nobody does. */
+void dispatch_tell_registered(struct dispatch *d, const struct peer *p, const struct channel *c);
+void dispatch_tell_left(struct dispatch *d, const struct peer *p, const struct channel *c);
+void dispatch_tell_survey(struct dispatch *d, const struct channel *c, const struct nat *n);
+void dispatch_tell_refused(struct dispatch *d, const struct channel *c, const char *whom,
+                           enum reason reason);
+void dispatch_tell_started(struct dispatch *d, const struct session *s);
+void dispatch_tell_planned(struct dispatch *d, const struct session *s);
+void dispatch_tell_round(struct dispatch *d, const struct session *s, unsigned side,
+                         const struct msg_result *m);
+void dispatch_tell_finished(struct dispatch *d, const struct session *s);
+/* Something that the operator has done, to a peer (may be NULL), in his words. */
+void dispatch_tell_operator(struct dispatch *d, const char *kind, const struct peer *p,
+                            const char *text);
+/* A limit has turned something away. */
+void dispatch_tell_limit(struct dispatch *d, const char *limit, const struct peer *p);
+/* The store has got into trouble, or out of it, since the last look. */
+void dispatch_tell_store(struct dispatch *d);
 
 /* ---- dispatch_admin.c ---- */
 

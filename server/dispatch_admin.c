@@ -166,6 +166,7 @@ static int set_access(struct dispatch *d, const char *text, enum peer_access acc
     p->access_expires = 0;
     memcpy(row.access.key, p->key, KEY_SIZE);
     row.access.verdict = (uint8_t)access;
+    dispatch_tell_operator(d, access == PEER_ALLOWED ? "allow" : "deny", p, "");
     if (!dispatch_put(d, &row)) {
         snprintf(err, size, "in force, but not stored: the store's queue is full");
         return -1;
@@ -197,8 +198,10 @@ static int command_kick(void *user, const char *key_or_name, char *err, size_t s
         dispatch_dismiss(d, conn, REASON_SERVER_LOST, "disconnected by the operator", 1000);
         kicked++;
     }
-    if (kicked)
+    if (kicked) {
+        dispatch_tell_operator(d, "kick", p, "");
         return 0;
+    }
     snprintf(err, size, "no peer '%s' is connected", key_or_name);
     return -1;
 }

@@ -96,6 +96,7 @@ void dispatch_drain(struct dispatch *d, int64_t seconds, const char *to)
                (long long)seconds);
     service_stopping(d->service, (double)seconds);
     d->draining = true;
+    dispatch_tell_operator(d, "drain", NULL, to);
     drain->give_up_at = give_up_at;
     net_stop_listening(d->net);
     /* Not at once: whoever asked for this is to hear that it goes on. */

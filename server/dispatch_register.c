@@ -262,6 +262,7 @@ void dispatch_register(struct dispatch *d, struct net_conn *conn, const uint8_t 
     log_info("registered %s%s%s from %s%s", key_format(key, key_text),
              peer_name(p)[0] ? " as " : "", peer_name(p), endpoint_format(&conn->remote, from),
              c->listening ? ", listening" : "");
+    dispatch_tell_registered(d, p, c);
     greet(d, p, c, news);
 }
 
@@ -273,6 +274,7 @@ void dispatch_leave(struct dispatch *d, struct channel *c)
     if (p) {
         p->last_seen = stamp_now();
         log_info("left: %s %s", key_format(p->key, key_text), peer_name(p));
+        dispatch_tell_left(d, p, c);
     }
     dispatch_session_lost(d, c);
     if (run)

@@ -132,6 +132,7 @@ static void do_punch(struct dispatch *d, struct session *s)
     }
     s->row->punched_us = since_us(s);
     s->row->rounds = s->machine.round;
+    dispatch_tell_planned(d, s);
     session_step(&s->machine, &s->limits, &in, d->loop->now);
 }
 
@@ -193,6 +194,7 @@ static void do_end(struct dispatch *d, struct session *s)
     put_session(d, s);
     if (!s->checked)
         log_outcome(s);
+    dispatch_tell_finished(d, s);
     uncount(d, s);
     dispatch_session_free(d, s);
 }
@@ -381,6 +383,7 @@ void dispatch_connect(struct dispatch *d, struct channel *c, const struct msg_co
             reason = REASON_BUSY;
         if (reason == REASON_LIMIT || reason == REASON_BUSY)
             d->stats.limit_hits++;
+        dispatch_tell_refused(d, c, m->peer, reason);
         refuse(d, c, m->request, reason, "");
         return;
     }
@@ -388,6 +391,7 @@ void dispatch_connect(struct dispatch *d, struct channel *c, const struct msg_co
     session_start(&s->machine, &s->limits, d->loop->now, s->timeout_ms * TICK_MS);
     set_timer(d, s);
     put_session(d, s);
+    dispatch_tell_started(d, s);
     /* The invitation's round trip is used to bring clocks and profiles up to date. */
     if (clock_estimate_stale(&to->clock, d->loop->now))
         dispatch_sync(d, to);
@@ -474,6 +478,7 @@ static void resulted(struct dispatch *d, struct session *s, unsigned side,
         s->row->family = m->remote.family;
         s->won_round = m->round;
     }
+    dispatch_tell_round(d, s, side, m);
     step(d, s, &in);
 }
 

@@ -177,6 +177,7 @@ static void learn_family(struct dispatch *d, struct run *run, struct channel *c,
         profile_learn_feature(&n->profile, NAT_FEATURE_DOUBLE, false, d->loop->now);
     dispatch_nat_put(d, n);
     log_profile(n);
+    dispatch_tell_survey(d, c, n);
 }
 
 static void learn(struct dispatch *d, struct run *run, struct channel *c)

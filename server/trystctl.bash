@@ -4,7 +4,7 @@
 #
 # Completion for trystctl(1) in bash.
 
-_trystctl_commands="status peers sessions session nats url invite allow deny kick drain log-level help"
+_trystctl_commands="status peers sessions session nats watch url invite allow deny kick drain log-level help"
 
 _trystctl_options() {
     local common="--json --admin-socket --help"
@@ -13,6 +13,7 @@ _trystctl_options() {
     peers) echo "--all --limit $common" ;;
     sessions) echo "--active --failed --since --until --peer --limit $common" ;;
     nats) echo "--limit $common" ;;
+    watch) echo "--kind --peer $common" ;;
     invite) echo "--name --ttl $common" ;;
     drain) echo "--timeout --to $common" ;;
     '') echo "--version $common" ;;

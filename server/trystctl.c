@@ -6,9 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "admin_spec.h"
 #include "conf.h"
@@ -21,8 +18,7 @@
 
 enum { STATUS_OK, STATUS_USAGE, STATUS_UNREACHABLE, STATUS_REFUSED };
 
-#define ANSWER_MOST ((size_t)256 << 20)
-#define WORDS_MAX   64
+#define WORDS_MAX 64
 
 struct invocation {
     bool json, help, version;
@@ -30,22 +26,6 @@ struct invocation {
     char *words[WORDS_MAX];
     size_t count;
 };
-
-struct reply {
-    char *bytes;
-    size_t len, size;
-};
-
-__attribute__((format(printf, 1, 2))) static void complain(const char *format, ...)
-{
-    va_list args;
-
-    fputs("trystctl: ", stderr);
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    fputc('\n', stderr);
-}
 
 static const char *default_socket(void)
 {
@@ -106,12 +86,12 @@ static int parse_words(int argc, char **argv, struct invocation *in)
             in->socket = w + 15;
         } else if (!bare && strcmp(w, "--admin-socket") == 0) {
             if (++i == argc) {
-                complain("--admin-socket needs a path");
+                ctl_complain("--admin-socket needs a path");
                 return -1;
             }
             in->socket = argv[i];
         } else if (in->count == WORDS_MAX) {
-            complain("more than %d words", WORDS_MAX);
+            ctl_complain("more than %d words", WORDS_MAX);
             return -1;
         } else {
             bare |= strcmp(w, "--") == 0;
@@ -119,112 +99,10 @@ static int parse_words(int argc, char **argv, struct invocation *in)
         }
     }
     if (in->count > 0 && in->words[0][0] == '-') {
-        complain("there is no option %s; try 'trystctl --help'", in->words[0]);
+        ctl_complain("there is no option %s; try 'trystctl --help'", in->words[0]);
         return -1;
     }
     return 0;
-}
-
-/* --- the socket --- */
-
-static int unreachable(const char *path)
-{
-    if (errno == EACCES || errno == EPERM)
-        complain(
-            "%s: permission denied; run it as root, as the daemon's user, or as a member of the"
-            " socket's group",
-            path);
-    else if (errno == ENOENT || errno == ECONNREFUSED)
-        complain("no trystd answers at %s; start it ('systemctl start trystd'), or name its socket"
-                 " with --admin-socket",
-                 path);
-    else
-        complain("%s: %s", path, strerror(errno));
-    return -1;
-}
-
-static int open_socket(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    if (strlen(path) >= sizeof(address.sun_path)) {
-        complain("%s: the path is too long for a socket", path);
-        return -1;
-    }
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address))) {
-        unreachable(path);
-        if (fd >= 0)
-            close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-static int send_all(int fd, const char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        bytes += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
-static int grow(struct reply *r)
-{
-    if (r->len + 1 < r->size)
-        return 0;
-    size_t size = r->size ? r->size * 2 : 16384;
-    char *bytes = size <= ANSWER_MOST ? realloc(r->bytes, size) : NULL;
-    if (!bytes)
-        return -1;
-    r->bytes = bytes;
-    r->size = size;
-    return 0;
-}
-
-/* One line, without its end, terminated. 0 or -1. */
-static int receive_line(int fd, struct reply *r)
-{
-    for (;;) {
-        if (grow(r))
-            return -1;
-        ssize_t n = recv(fd, r->bytes + r->len, r->size - r->len - 1, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return -1;
-        char *end = memchr(r->bytes + r->len, '\n', (size_t)n);
-        r->len += (size_t)n;
-        if (end) {
-            *end = '\0';
-            return 0;
-        }
-    }
-}
-
-/* The answer's line to one request. Returns 0, or -1 after a complaint. */
-static int ask(const char *path, json_t *request, struct reply *r)
-{
-    char *text = json_dumps(request, JSON_COMPACT);
-    int fd = text ? open_socket(path) : -1, bad = -1;
-
-    if (fd >= 0) {
-        /* A refusal may come before the request is out. */
-        (void)(send_all(fd, text, strlen(text)) || send_all(fd, "\n", 1));
-        bad = receive_line(fd, r);
-        if (bad)
-            complain("%s: the daemon ended the connection without an answer", path);
-        close(fd);
-    }
-    free(text);
-    return bad;
 }
 
 /* --- answers --- */
@@ -268,18 +146,18 @@ static int print_answer(const struct invocation *in, const struct admin_spec *sp
     int status = STATUS_OK;
 
     if (!json_is_object(answer)) {
-        complain("the daemon's answer is not JSON: %s", where.text);
+        ctl_complain("the daemon's answer is not JSON: %s", where.text);
         status = STATUS_REFUSED;
     } else if (in->json) {
         puts(line);
         status = ctl_true(answer, "ok") ? STATUS_OK : STATUS_REFUSED;
     } else if (!ctl_true(answer, "ok")) {
-        complain("%s", ctl_text(answer, "error"));
+        ctl_complain("%s", ctl_text(answer, "error"));
         status = STATUS_REFUSED;
     } else if (ctl_int(answer, "schema") != ADMIN_SCHEMA) {
-        complain("the daemon answers with schema %d, this trystctl knows %d; use --json, or the"
-                 " trystctl of the same version",
-                 (int)ctl_int(answer, "schema"), ADMIN_SCHEMA);
+        ctl_complain("the daemon answers with schema %d, this trystctl knows %d; use --json, or the"
+                     " trystctl of the same version",
+                     (int)ctl_int(answer, "schema"), ADMIN_SCHEMA);
         status = STATUS_REFUSED;
     } else if (printers[spec - admin_specs]) {
         printers[spec - admin_specs](answer);
@@ -288,14 +166,32 @@ static int print_answer(const struct invocation *in, const struct admin_spec *sp
     return status;
 }
 
+static int converse(const struct invocation *in, const struct admin_spec *spec,
+                    const json_t *request)
+{
+    struct ctl_lines lines;
+    int status = STATUS_UNREACHABLE;
+
+    if (ctl_open(&lines, in->socket, request))
+        return status;
+    const char *line = ctl_line(&lines);
+    if (line)
+        status = print_answer(in, spec, line);
+    else
+        ctl_complain("%s: the daemon ended the connection without an answer", in->socket);
+    if (spec == &admin_specs[ADMIN_WATCH] && status == STATUS_OK && ctl_watch(&lines, in->json))
+        status = STATUS_UNREACHABLE;
+    ctl_close(&lines);
+    return status;
+}
+
 static int run(const struct invocation *in)
 {
     char err[256];
-    struct reply reply = {0};
     const struct admin_spec *spec = admin_spec_find(in->words[0], err, sizeof(err));
 
     if (!spec) {
-        complain("%s", err);
+        ctl_complain("%s", err);
         return STATUS_USAGE;
     }
     if (in->help) {
@@ -304,15 +200,12 @@ static int run(const struct invocation *in)
     }
     json_t *args = admin_args_parse(spec, in->words + 1, in->count - 1, err, sizeof(err));
     if (!args) {
-        complain("%s", err);
+        ctl_complain("%s", err);
         return STATUS_USAGE;
     }
     json_t *request = json_pack("{s:s, s:o}", "command", spec->name, "args", args);
-    int status = STATUS_UNREACHABLE;
-    if (request && ask(in->socket, request, &reply) == 0)
-        status = print_answer(in, spec, reply.bytes);
+    int status = request ? converse(in, spec, request) : STATUS_UNREACHABLE;
     json_decref(request);
-    free(reply.bytes);
     return status;
 }
 
@@ -332,7 +225,7 @@ int main(int argc, char **argv)
         return STATUS_OK;
     }
     if (in.count == 0) {
-        complain("which command? 'trystctl --help' lists them");
+        ctl_complain("which command? 'trystctl --help' lists them");
         return STATUS_USAGE;
     }
     int status = run(&in);

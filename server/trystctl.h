@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 /*
- * trystctl in parts: trystctl.c (command line, socket), trystctl_text.c (words and tables),
- * trystctl_list.c (status and lists), trystctl_session.c (the story of a session), trystctl_nat.c
- * (one NAT).
+ * trystctl in parts: trystctl.c (command line), trystctl_socket.c (the way to the daemon),
+ * trystctl_text.c (words and tables), trystctl_list.c (status and lists), trystctl_session.c (the
+ * story of a session), trystctl_nat.c (one NAT), trystctl_watch.c (live events).
  */
 
 /* How stdout wants it. */
@@ -24,7 +24,29 @@ struct ctl_style {
 extern struct ctl_style ctl_style;
 void ctl_style_init(void);
 
+/* --- trystctl_socket.c --- */
+
+/* A connection, and what has come of it: the line in hand begins at `begin`, and there is no end of
+ * a line before `looked`. */
+struct ctl_lines {
+    int fd;
+    char *bytes;
+    size_t begin, looked, len, size;
+};
+/* Connects and sends the request. 0, or -1 after a complaint. */
+int ctl_open(struct ctl_lines *l, const char *path, const json_t *request);
+void ctl_close(struct ctl_lines *l);
+/* The next line without its end; good until the next call. NULL: the daemon has gone. */
+char *ctl_line(struct ctl_lines *l);
+/* The same, of what is there already: NULL for none. */
+char *ctl_line_there(struct ctl_lines *l);
+/* Receives what there is, waiting for it if need be. 0, or -1: the daemon has gone. */
+int ctl_receive(struct ctl_lines *l);
+
 /* --- trystctl_text.c --- */
+
+/* "trystctl: ..." on stderr. */
+void ctl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 enum ctl_colour { CTL_PLAIN, CTL_BOLD, CTL_DIM, CTL_RED, CTL_GREEN, CTL_YELLOW };
 /* The sequence that starts a colour (CTL_PLAIN: ends it); "" where there are no colours. */
@@ -74,6 +96,8 @@ void ctl_table_end(struct ctl_table *t);
 /* Adds to a paragraph; ctl_paragraph_end wraps and prints it, each line after `indent` blanks. */
 void ctl_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void ctl_paragraph_end(size_t indent);
+/* Prints what was said as the rest of a line, however long. */
+void ctl_line_end(void);
 void ctl_heading(const char *text);
 
 /* --- printing answers --- */
@@ -85,6 +109,8 @@ void ctl_print_nats(const json_t *answer);
 void ctl_print_session(const json_t *answer);
 void ctl_print_nat(const json_t *answer);
 void ctl_print_help(const json_t *answer);
+/* Prints events until a signal or a closed stdout ends it: 0. -1: the daemon has ended. */
+int ctl_watch(struct ctl_lines *l, bool json);
 /* "endpoint-independent mapping, ... (confidence 90%, 12 observations)" */
 const char *ctl_nat(const json_t *nat);
 

@@ -48,6 +48,17 @@ const char *ctl_colour(enum ctl_colour colour)
     return ctl_style.colour ? sequences[colour] : "";
 }
 
+void ctl_complain(const char *format, ...)
+{
+    va_list args;
+
+    fputs("trystctl: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
 const char *ctl_text(const json_t *o, const char *name)
 {
     const char *text = json_string_value(json_object_get(o, name));
@@ -367,6 +378,16 @@ void ctl_paragraph_end(size_t indent)
     }
     if (column > 0)
         putchar('\n');
+    free(text);
+    paragraph[0] = '\0';
+    paragraph_len = 0;
+}
+
+void ctl_line_end(void)
+{
+    char *text = clean(paragraph);
+
+    puts(text ? text : "");
     free(text);
     paragraph[0] = '\0';
     paragraph_len = 0;

@@ -90,6 +90,19 @@ while read -r name; do
 done < <(sed -n 's/^ARG(\(FLAG\|TEXT\|NUMBER\), "\([^"]*\)".*/\2/p' "$server/admin.def" | sort -u)
 echo "ok - $count commands"
 
+# ---- live events ----
+
+count=0
+while read -r kind; do
+    count=$((count + 1))
+    holds "$server/trystctl.1" ".It Ql $kind"
+done < <(sed -n 's/^EVENT("\([^"]*\)".*/\1/p' "$server/event.def")
+[ $count -gt 10 ] || complain "event.def cannot be read by this script"
+while read -r kind; do
+    grep -q "^EVENT(\"$kind\"" "$server/event.def" || complain "event.def lacks $kind"
+done < <(grep -hoE '(admin_publish|dispatch_tell_operator)\([^;"]*"[a-z-]+"' "$server"/*.c | sed 's/.*"\(.*\)"/\1/')
+echo "ok - $count kinds of events"
+
 # ---- the daemon's own options, and the views ----
 
 count=0

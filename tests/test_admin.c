@@ -417,6 +417,156 @@ static void test_lists(void **state)
     check_error(f, "peers peer-250", "no peer is known");
 }
 
+/* A line, as it comes. The caller drops it. */
+static json_t *next_line(struct fixture *f, int fd)
+{
+    char line[4096];
+    size_t len = 0;
+    json_error_t where;
+
+    for (unsigned turns = 0; len == 0 || line[len - 1] != '\n';) {
+        ssize_t n = recv(fd, line + len, 1, 0);
+        assert_true(n > 0 || (n < 0 && errno == EAGAIN));
+        assert_true(len + 1 < sizeof(line) && turns < 100000);
+        len += n > 0;
+        turns += n < 0;
+        if (n < 0)
+            turn(f);
+    }
+    json_t *o = json_loadb(line, len, 0, &where);
+    if (!o)
+        fail_msg("%s in %.*s", where.text, (int)len, line);
+    assert_int_equal(json_integer_value(json_object_get(o, "schema")), 1);
+    return o;
+}
+
+static int start_watch(struct fixture *f, const char *line)
+{
+    int fd = connect_client(f);
+
+    assert_int_equal(send(fd, line, strlen(line), 0), (ssize_t)strlen(line));
+    json_t *o = next_line(f, fd);
+    assert_true(json_is_true(json_object_get(o, "ok")));
+    json_decref(o);
+    return fd;
+}
+
+static void check_event(struct fixture *f, int fd, const char *kind, int number)
+{
+    json_t *o = next_line(f, fd);
+
+    assert_string_equal(json_string_value(json_object_get(o, "kind")), kind);
+    assert_true(json_is_string(json_object_get(o, "time")));
+    assert_int_equal(json_integer_value(json_object_get(o, "number")), number);
+    json_decref(o);
+}
+
+static void publish(struct fixture *f, const char *kind, const char *role, int number)
+{
+    uint8_t key[KEY_SIZE];
+    char text[KEY_TEXT_SIZE];
+
+    fill_key(key, (size_t)number);
+    admin_publish(f->admin, kind,
+                  json_pack("{s:i, s:{s:s, s:s}}", "number", number, role, "key",
+                            key_format(key, text), "name", number % 2 ? "odd" : "even"));
+}
+
+static void test_watch(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t key[KEY_SIZE];
+    char text[KEY_TEXT_SIZE], line[128];
+
+    assert_false(admin_watched(f->admin));
+    assert_false(admin_watched(NULL));
+    publish(f, "registered", "peer", 0); /* nobody is there: no harm */
+    admin_publish(NULL, "registered", json_object());
+    check_error(f, "watch --kind sesion", "did you mean 'session");
+    check_error(f, "watch --kind xyzzy", "no events");
+    check_error(f, "watch --peer ?!", "neither a key nor a name");
+    int all = start_watch(f, "watch\n"), sessions = start_watch(f, "watch --kind session\n");
+    int odd = start_watch(f, "{\"command\":\"watch\",\"args\":{\"peer\":\"odd\"}}\n");
+    fill_key(key, 4);
+    snprintf(line, sizeof(line), "watch --kind left --peer %s\n", key_format(key, text));
+    int four = start_watch(f, line);
+    assert_true(admin_watched(f->admin));
+    publish(f, "registered", "peer", 1);
+    publish(f, "session-started", "requester", 2);
+    publish(f, "session-finished", "target", 3);
+    publish(f, "registered", "peer", 4);
+    publish(f, "left", "peer", 4);
+    check_event(f, all, "registered", 1);
+    check_event(f, all, "session-started", 2);
+    check_event(f, all, "session-finished", 3);
+    check_event(f, all, "registered", 4);
+    check_event(f, all, "left", 4);
+    check_event(f, sessions, "session-started", 2);
+    check_event(f, sessions, "session-finished", 3);
+    check_event(f, odd, "registered", 1);
+    check_event(f, odd, "session-finished", 3);
+    check_event(f, four, "left", 4);
+    close(sessions);
+    close(odd);
+    close(four);
+    /* netcat's input ends, and it still listens. */
+    shutdown(all, SHUT_WR);
+    for (unsigned i = 0; i < 20; i++)
+        turn(f);
+    assert_true(admin_watched(f->admin));
+    publish(f, "registered", "peer", 5);
+    check_event(f, all, "registered", 5);
+    close(all);
+    for (unsigned i = 0; i < 1000 && admin_watched(f->admin); i++) {
+        publish(f, "registered", "peer", 6); /* what cannot be sent shows that it is gone */
+        turn(f);
+    }
+    assert_false(admin_watched(f->admin));
+}
+
+/* Memory is bounded, nobody waits, and what is lost is counted to the last event. */
+static void test_slow_watcher(void **state)
+{
+    enum { EVENTS = 6000 };
+    struct fixture *f = *state;
+    int fd = start_watch(f, "watch\n"), number = 0;
+    long long got = 0, lost = 0;
+
+    for (int i = 0; i < EVENTS; i++) {
+        publish(f, "registered", "peer", i);
+        if (i % 100 == 0)
+            turn(f);
+    }
+    while (got + lost < EVENTS) {
+        json_t *o = next_line(f, fd);
+        if (strcmp(json_string_value(json_object_get(o, "kind")), "lost") == 0) {
+            lost += json_integer_value(json_object_get(o, "events"));
+            number += (int)json_integer_value(json_object_get(o, "events"));
+        } else {
+            assert_int_equal(json_integer_value(json_object_get(o, "number")), number++);
+            got++;
+        }
+        json_decref(o);
+    }
+    assert_true(got > 100 && lost > 100);
+    publish(f, "registered", "peer", EVENTS);
+    check_event(f, fd, "registered", EVENTS);
+    close(fd);
+}
+
+static void test_watchers_are_few(void **state)
+{
+    struct fixture *f = *state;
+    int fds[16];
+
+    for (size_t i = 0; i < 16; i++)
+        fds[i] = start_watch(f, "watch\n");
+    check_error(f, "watch", "watch already");
+    json_decref(ask(f, "status"));
+    for (size_t i = 0; i < 16; i++)
+        close(fds[i]);
+}
+
 static void put_row(struct fixture *f, const struct row *row)
 {
     uint64_t number = store_put(f->store, row);
@@ -763,6 +913,7 @@ int main(void)
         TEST(test_status),      TEST(test_errors),       TEST(test_table),
         TEST(test_lists),       TEST(test_store_behind), TEST(test_commands),
         TEST(test_netcat),      TEST(test_bytewise),     TEST(test_bad_lines),
+        TEST(test_watch),       TEST(test_slow_watcher), TEST(test_watchers_are_few),
         TEST(test_slow_reader), TEST(test_leavers),      TEST(test_many_clients),
         TEST(test_socket_file), TEST(test_handed_over),  cmocka_unit_test(test_words),
     };
