@@ -271,8 +271,8 @@ static int run(struct trystd *t)
         return EXIT_CANNOT_START;
     }
     if (dispatch_open(&t->dispatch, &t->net, &options, err, sizeof(err)) != 0) {
-        log_error("%s", err);
         service_failed(&t->service, errno, err);
+        log_error("%s", err);
         loop_close(&t->loop);
         return EXIT_CANNOT_START;
     }
@@ -284,6 +284,7 @@ static int run(struct trystd *t)
     service_ready(&t->service);
     loop_run(&t->loop);
     dispatch_close(&t->dispatch);
+    service_close(&t->service);
     loop_close(&t->loop);
     log_notice("stopped");
     return EXIT_SUCCESS;

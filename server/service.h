@@ -49,7 +49,8 @@ int service_take_named(struct service *s, const char *name);
 /* 0 when every socket has found its use, else -1 with a sentence in err; `wanted` says what would
  * have been right. */
 int service_all_taken(const struct service *s, const char *wanted, char *err, size_t err_size);
-/* Closes the sockets that were not taken, and stops the timers. */
+/* Closes the sockets that were not taken, and stops the timers: before the loop goes. May be called
+ * again. */
 void service_close(struct service *s);
 
 /*
