@@ -417,6 +417,7 @@ int dispatch_open(struct dispatch *d, struct net *net, const struct dispatch_opt
     d->store = store_open(options->store_path, wake_for_store, d, err, size);
     if (!d->store || load(d, err, size) != 0)
         goto failed;
+    dispatch_retain(d);
     find_servers(d);
     if (listen_all(d, err, size) != 0) {
         error = errno;

@@ -347,6 +347,8 @@ void dispatch_drain_close(struct dispatch *d);
  * option's value elsewhere gets the new one here.
  */
 void dispatch_reconfigure(struct dispatch *d, const struct conf *before);
+/* Tells the store what to keep. */
+void dispatch_retain(struct dispatch *d);
 
 /* ---- dispatch_event.c ---- */
 

@@ -269,6 +269,17 @@ void store_health(struct store *s, struct store_health *out)
     pthread_mutex_unlock(&s->writer.lock);
 }
 
+void store_retain(struct store *s, const struct store_retention *wish)
+{
+    struct store_writer *w = &s->writer;
+
+    pthread_mutex_lock(&w->lock);
+    w->retention = *wish;
+    w->retention_changed = true;
+    pthread_cond_signal(&w->news);
+    pthread_mutex_unlock(&w->lock);
+}
+
 int store_ask(struct store *s, const struct store_query *query)
 {
     struct store_reader *r = &s->reader;

@@ -162,6 +162,18 @@ struct store_health {
 void store_health(struct store *s, struct store_health *out);
 
 /*
+ * How long finished sessions, observations and NAT profiles are kept (0: for ever), and how many
+ * sessions (0: any number). The writer removes what is beyond that, the oldest first, in small
+ * slices between commits. Sessions under way, peers, names, invites and access entries stay. May be
+ * called at any time; until then, everything is kept.
+ */
+struct store_retention {
+    stamp sessions, observations, nats;
+    uint64_t session_rows;
+};
+void store_retain(struct store *s, const struct store_retention *wish);
+
+/*
  * Queries for people: answered by the reader thread as JSON text. `ticket` comes back with the
  * answer. Returns 0, or -1 when too many queries wait.
  */

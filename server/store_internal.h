@@ -34,9 +34,19 @@ struct store_gap {
     uint64_t sessions, observations, profiles;
 };
 
+/* Where the removal of what is too old stands. */
+struct store_retainer {
+    tick due;                       /* of the next slice */
+    int64_t rows;                   /* that a slice takes at most */
+    bool sweeping;                  /* through observations and NATs, in the order of addresses */
+    tick sweep_due;                 /* when the next sweep begins */
+    enum store_statement sweep;     /* SQL_SWEEP_OBSERVATIONS or SQL_SWEEP_NATS */
+    char after[ENDPOINT_TEXT_SIZE]; /* the address up to which the sweep came */
+};
+
 struct store_writer {
     pthread_t thread;
-    pthread_mutex_t lock; /* over everything up to `gap` */
+    pthread_mutex_t lock; /* over everything up to `retention_changed` */
     pthread_cond_t news;
     struct queued *first, *last;
     size_t rows, bytes; /* queued or being committed */
@@ -45,8 +55,11 @@ struct store_writer {
     struct store_health health;
     tick begun; /* of the commit under way; 0: none */
     struct store_gap gap;
+    struct store_retention retention;
+    bool retention_changed;
     atomic_uint_fast64_t committed;
     /* The thread's own. */
+    struct store_retainer retainer;
     sqlite3 *db;
     sqlite3_stmt *statements[SQL_WRITER_STATEMENTS];
     ino_t log; /* of the write-ahead log; 0: unknown */
@@ -94,6 +107,10 @@ void *store_reader_run(void *store);
 
 /* The answer to one query, an object; NULL when memory ran out. Runs on the reader's thread. */
 json_t *store_answer_query(sqlite3 *db, const struct store_query *query);
+
+/* Removes a slice of what is too old, if it is time for one. On the writer's thread, between
+ * transactions. */
+void store_retain_turn(struct store_writer *w);
 
 int64_t store_now(void); /* a stamp */
 tick store_clock(void);  /* monotonic */

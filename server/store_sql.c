@@ -44,6 +44,26 @@ const char *const store_sql[SQL_WRITER_STATEMENTS] = {
     [SQL_DROP_ACCESS] = "DELETE FROM access WHERE key=?",
     [SQL_PUT_GAP] = "INSERT INTO gaps(since,until,sessions,observations,profiles,why)"
                     " VALUES(?,?,?,?,?,?)",
+    /* Numbers follow one another: their span is the count, or a little more. */
+    [SQL_TRIM_SESSIONS] =
+        "DELETE FROM sessions WHERE number IN (SELECT number FROM sessions"
+        " WHERE number<=(SELECT max(number) FROM sessions)-?1 ORDER BY number LIMIT ?2)",
+    /* By the index, in the order of time: one with a wrong clock's time does not hold up others. */
+    [SQL_AGE_SESSIONS] = "DELETE FROM sessions WHERE number IN (SELECT number FROM sessions"
+                         " INDEXED BY sessions_find WHERE started<?1 ORDER BY started LIMIT ?2)",
+    [SQL_AGE_GAPS] = "DELETE FROM gaps WHERE until<?",
+    /* No index tells their age, since it would cost more with each of them than a walk does now and
+       then: the last address of the next piece, and then what is old up to there. */
+    [SQL_PIECE_OBSERVATIONS] = "SELECT max(address) FROM (SELECT DISTINCT address"
+                               " FROM observations WHERE address>?1 ORDER BY address LIMIT ?2)",
+    [SQL_SWEEP_OBSERVATIONS] =
+        "DELETE FROM observations WHERE address>?1 AND address<=?2 AND at<?3",
+    [SQL_PIECE_NATS] = "SELECT max(address) FROM (SELECT address FROM nats WHERE address>?1"
+                       " ORDER BY address LIMIT ?2)",
+    [SQL_SWEEP_NATS] = "DELETE FROM nats WHERE address>?1 AND address<=?2 AND"
+                       " max(learnt,refusal_learnt,filtering_learnt,simultaneous_learnt)<?3",
+    [SQL_PAGES] = "SELECT page_count*page_size,freelist_count*page_size FROM pragma_page_count,"
+                  "pragma_freelist_count,pragma_page_size",
 };
 
 int64_t store_key_tag(const uint8_t key[KEY_SIZE])

@@ -407,14 +407,21 @@ static int commit_batch(struct store_writer *w, const char *path, const struct q
     return -1;
 }
 
-/* Waits for rows and takes up to a batch of them off the queue. NULL: closing, and nothing is left.
+/*
+ * Waits for rows and takes up to a batch of them off the queue. NULL: it is time to remove old
+ * ones; or the store is closing and nothing is left, with *over set.
  */
-static struct queued *take_batch(struct store_writer *w, size_t *rows, size_t *bytes)
+static struct queued *take_batch(struct store_writer *w, size_t *rows, size_t *bytes, bool *over)
 {
+    tick due = w->retainer.due;
+    struct timespec until = {.tv_sec = due / TICK_S, .tv_nsec = due % TICK_S};
+    int timed_out = 0;
+
     *rows = *bytes = 0;
     pthread_mutex_lock(&w->lock);
-    while (!w->first && !w->closing)
-        pthread_cond_wait(&w->news, &w->lock);
+    while (!w->first && !w->closing && !w->retention_changed && !timed_out)
+        timed_out = pthread_cond_timedwait(&w->news, &w->lock, &until);
+    *over = w->closing && !w->first;
     struct queued *batch = w->first, *last = NULL;
     for (struct queued *q = batch; q && *rows < STORE_BATCH; q = q->next) {
         *bytes += q->size;
@@ -552,21 +559,33 @@ static void free_batch(struct queued *q)
     }
 }
 
+static int write_rows(struct store *s, struct queued *batch, size_t rows, size_t bytes)
+{
+    int bad = write_batch(s, batch, rows, bytes);
+
+    free_batch(batch);
+    /* What was given up while that was written. */
+    if (!bad && gap_is_open(&s->writer))
+        bad = write_batch(s, NULL, 0, 0);
+    if (!bad && s->wake)
+        s->wake(s->user);
+    return bad;
+}
+
 void *store_writer_run(void *store)
 {
     struct store *s = store;
+    struct store_writer *w = &s->writer;
     struct queued *batch;
     size_t rows, bytes;
+    bool over;
     int bad = 0;
 
-    while (!bad && (batch = take_batch(&s->writer, &rows, &bytes))) {
-        bad = write_batch(s, batch, rows, bytes);
-        free_batch(batch);
-        /* What was given up while that was written. */
-        if (!bad && gap_is_open(&s->writer))
-            bad = write_batch(s, NULL, 0, 0);
-        if (!bad && s->wake)
-            s->wake(s->user);
+    while (!bad && ((batch = take_batch(w, &rows, &bytes, &over)) || !over)) {
+        if (batch)
+            bad = write_rows(s, batch, rows, bytes);
+        if (!bad)
+            store_retain_turn(w);
     }
     if (bad)
         log_error("%s: %" PRIu64 " rows could not be written before the end", s->path,
