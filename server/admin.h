@@ -79,6 +79,8 @@ struct admin_source {
     bool (*peer)(void *user, size_t index, struct view_peer *out);
     bool (*session)(void *user, size_t index, struct view_session *out);
     bool (*nat)(void *user, size_t index, struct view_nat *out);
+    /* All metrics as text, ended by a zero byte; returns its length, or 0 when it does not fit. */
+    size_t (*metrics)(void *user, char *out, size_t size);
     /* Commands: 0, or -1 with a sentence in err. */
     int (*invite)(void *user, const char *name, int64_t ttl_seconds, char url[SERVER_URL_SIZE + 64],
                   char *err, size_t size);

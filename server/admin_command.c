@@ -7,6 +7,7 @@
 
 #include "admin_internal.h"
 #include "log.h"
+#include "metrics.h"
 #include "show.h"
 #include "span.h"
 
@@ -87,6 +88,19 @@ void admin_run_status(struct admin_client *c, const json_t *args)
     admin_reply(c, admin_view_status(&v, &health));
 }
 
+void admin_run_metrics(struct admin_client *c, const json_t *args)
+{
+    const struct admin_source *s = &c->admin->source;
+    char *text = malloc(METRICS_TEXT_SIZE);
+
+    (void)args;
+    if (text && s->metrics(s->user, text, METRICS_TEXT_SIZE) > 0)
+        admin_reply(c, json_pack("{s:s}", "text", text));
+    else
+        admin_refuse(c, "not enough memory for the answer");
+    free(text);
+}
+
 void admin_run_url(struct admin_client *c, const json_t *args)
 {
     struct view_status v;
@@ -149,6 +163,7 @@ void admin_run_help(struct admin_client *c, const json_t *args)
 /* A line each, so that commands come and go without a stir. */
 /* clang-format off */
 static void (*const commands[ADMIN_COMMANDS])(struct admin_client *, const json_t *) = {
+    [ADMIN_METRICS] = admin_run_metrics,
     [ADMIN_STATUS] = admin_run_status,
     [ADMIN_PEERS] = admin_run_peers,
     [ADMIN_SESSIONS] = admin_run_sessions,

@@ -143,6 +143,7 @@ void admin_note(const struct admin_client *c, const char *what, const char *whom
 
 /* The commands. Each answers, or sees to it that an answer comes. */
 void admin_run_status(struct admin_client *c, const json_t *args);
+void admin_run_metrics(struct admin_client *c, const json_t *args);
 void admin_run_url(struct admin_client *c, const json_t *args);
 void admin_run_log_level(struct admin_client *c, const json_t *args);
 void admin_run_drain(struct admin_client *c, const json_t *args);

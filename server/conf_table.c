@@ -68,10 +68,24 @@ static const char *check_directory(const char *text)
     return *text ? NULL : "is empty; the path of a directory would be right";
 }
 
+static const char *check_metrics(const char *text)
+{
+    struct endpoint e;
+
+    if (!*text)
+        return NULL;
+#ifndef HAVE_MICROHTTPD
+    return "cannot be served: this trystd was built without libmicrohttpd; \"\" would be right";
+#endif
+    return endpoint_parse(text, 0, &e) == 0 && e.port
+               ? NULL
+               : "is no address with a port; 127.0.0.1:9382 or [::1]:9382 would be right";
+}
+
 static const char *(*const checks[CONF_OPTIONS])(const char *) = {
     [CONF_OPTION_listen] = check_address,      [CONF_OPTION_port] = check_port,
     [CONF_OPTION_public_host] = check_host,    [CONF_OPTION_state_dir] = check_directory,
-    [CONF_OPTION_admin_socket] = check_socket,
+    [CONF_OPTION_admin_socket] = check_socket, [CONF_OPTION_metrics_listen] = check_metrics,
 };
 
 const char *conf_row_judge(const struct conf_row *row, const char *text)

@@ -428,6 +428,10 @@ int dispatch_open(struct dispatch *d, struct net *net, const struct dispatch_opt
         error = errno;
         goto failed;
     }
+    if (dispatch_open_metrics(d, err, size) != 0) {
+        error = errno;
+        goto failed;
+    }
     if (service_all_taken(d->service, d->listen_text, err, size) == 0)
         return 0;
 failed:
@@ -476,6 +480,8 @@ void dispatch_close(struct dispatch *d)
     if (d->admin)
         admin_close(d->admin);
     d->admin = NULL;
+    metrics_http_close(d->metrics);
+    d->metrics = NULL;
     dispatch_drain_close(d);
     if (d->store)
         end_sessions(d);

@@ -8,6 +8,7 @@
 #include "conf.h"
 #include "drain.h"
 #include "loop.h"
+#include "metrics_http.h"
 #include "net.h"
 #include "net_probe.h"
 #include "peer_table.h"
@@ -17,6 +18,7 @@
 #include "schedule.h"
 #include "service.h"
 #include "session.h"
+#include "session_tally.h"
 #include "store.h"
 #include "survey.h"
 
@@ -140,6 +142,7 @@ struct dispatch {
     struct net_probe probe;
     struct store *store;
     struct admin *admin;
+    struct metrics_http *metrics; /* NULL: not on HTTP */
     struct ev_async store_news;
     struct peer_table table;
     struct slab runs, sessions, checks, filter_tests, invites;
@@ -161,6 +164,8 @@ struct dispatch {
     bool private_only;   /* every peer so far came from one private address */
     struct endpoint private_address;
     struct dispatch_stats stats;
+    struct session_tally tally;
+    uint64_t scrapes;             /* of the metrics */
     struct dispatch_walk walk[3]; /* of the admin's views */
 };
 
@@ -374,5 +379,14 @@ void dispatch_tell_store(struct dispatch *d);
 /* ---- dispatch_admin.c ---- */
 
 struct admin_source dispatch_admin_source(struct dispatch *d);
+/* Bytes in tables of connections, peers, NATs and sessions. */
+uint64_t dispatch_memory(const struct dispatch *d);
+
+/* ---- dispatch_metrics.c ---- */
+
+/* Serves the metrics on HTTP, where that is wanted. Returns 0, or -1 with a sentence in err. */
+int dispatch_open_metrics(struct dispatch *d, char *err, size_t size);
+/* The metrics as text; `user` is the dispatch. Returns its length, or 0 when it does not fit. */
+size_t dispatch_metrics(void *user, char *out, size_t size);
 
 #endif

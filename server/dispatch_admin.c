@@ -4,7 +4,7 @@
 
 #include "dispatch.h"
 
-static uint64_t view_memory(const struct dispatch *d)
+uint64_t dispatch_memory(const struct dispatch *d)
 {
     return peer_table_memory(&d->table) + slab_memory(&d->net->conns) + slab_memory(&d->runs) +
            slab_memory(&d->sessions) + lookup_memory(&d->run_by_token) +
@@ -63,7 +63,7 @@ static void view_status(void *user, struct view_status *out)
     out->nats = d->table.nats.used;
     out->limit_hits = d->stats.limit_hits + d->net->stats.closed[NET_CLOSED_BUSY];
     out->loop_lag_worst_us = d->loop->busy_worst / TICK_US;
-    out->memory_bytes = view_memory(d);
+    out->memory_bytes = dispatch_memory(d);
     view_store(d, out);
     view_warning(d, out);
 }
@@ -214,6 +214,7 @@ struct admin_source dispatch_admin_source(struct dispatch *d)
         .peer = view_peer,
         .session = view_session,
         .nat = view_nat,
+        .metrics = dispatch_metrics,
         .invite = command_invite,
         .allow = command_allow,
         .deny = command_deny,

@@ -41,6 +41,7 @@ static void refuse(struct dispatch *d, struct channel *c, uint32_t request, enum
                    const char *text)
 {
     struct msg m = {.type = MSG_OUTCOME};
+    session_tally_refuse(&d->tally, reason);
     m.outcome_.request = request;
     m.outcome_.reason = (uint8_t)reason;
     snprintf(m.outcome_.text, sizeof(m.outcome_.text), "%s", text);
@@ -183,11 +184,38 @@ static void count_outcome(struct dispatch *d, struct session *s)
     }
 }
 
+/* Of the connection, or else those that were planned for: bits as in struct session_ended. */
+static uint8_t families_of(const struct session *s)
+{
+    uint8_t planned = 0;
+    if (s->row->family)
+        return s->row->family == 6 ? 2 : 1;
+    for (unsigned f = 0; f < FAMILY_COUNT; f++)
+        if (s->prediction[0][f].shape != SHAPE_NONE && s->prediction[1][f].shape != SHAPE_NONE)
+            planned |= f == FAMILY_6 ? 2 : 1;
+    return planned;
+}
+
+static void tally_end(struct dispatch *d, const struct session *s)
+{
+    const struct row_session *r = s->row;
+    struct session_ended ended = {
+        .reason = (enum reason)r->reason,
+        .nat = {r->nat[0], r->nat[1]},
+        .families = families_of(s),
+        .syns = (uint64_t)s->syns[0] + s->syns[1],
+        .took = d->loop->now - s->began,
+    };
+    if (!dispatch_is_check(s))
+        session_tally_end(&d->tally, &ended);
+}
+
 static void do_end(struct dispatch *d, struct session *s)
 {
     s->row->finished = stamp_now();
     s->row->reason = (uint8_t)outcome_of(s);
     count_outcome(d, s);
+    tally_end(d, s);
     if (!s->checked)
         send_outcome(d, s, SIDE_REQUESTER);
     send_outcome(d, s, SIDE_TARGET);
@@ -459,6 +487,7 @@ static void note_times(struct session *s, unsigned side, const struct msg_result
     if (s->machine.resulted[!side]) {
         int64_t skew = (int64_t)r->late_us[SIDE_REQUESTER] - r->late_us[SIDE_TARGET];
         r->skew_us = (int32_t)tick_max(INT32_MIN, tick_min(skew, INT32_MAX));
+        session_tally_skew(&s->d->tally, r->skew_us * TICK_US);
     }
 }
 

@@ -4,7 +4,7 @@
 #
 # Completion for trystctl(1) in bash.
 
-_trystctl_commands="status peers sessions session nats watch url invite allow deny kick drain log-level help"
+_trystctl_commands="status peers sessions session nats watch metrics url invite allow deny kick drain log-level help"
 
 _trystctl_options() {
     local common="--json --admin-socket --help"

@@ -112,6 +112,11 @@ static void print_url(const json_t *answer)
     puts(ctl_text(answer, "url"));
 }
 
+static void print_metrics(const json_t *answer)
+{
+    fputs(ctl_text(answer, "text"), stdout);
+}
+
 static void print_level(const json_t *answer)
 {
     puts(ctl_text(answer, "level"));
@@ -132,6 +137,7 @@ static void (*const printers[ADMIN_COMMANDS])(const json_t *) = {
     [ADMIN_SESSIONS] = ctl_print_sessions,
     [ADMIN_SESSION] = ctl_print_session,
     [ADMIN_NATS] = print_nats,
+    [ADMIN_METRICS] = print_metrics,
     [ADMIN_URL] = print_url,
     [ADMIN_INVITE] = print_url,
     [ADMIN_LOG_LEVEL] = print_level,

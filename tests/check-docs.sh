@@ -103,6 +103,19 @@ while read -r kind; do
 done < <(grep -hoE '(admin_publish|dispatch_tell_operator)\([^;"]*"[a-z-]+"' "$server"/*.c | sed 's/.*"\(.*\)"/\1/')
 echo "ok - $count kinds of events"
 
+# ---- metrics ----
+
+count=0
+while IFS=$'\t' read -r name kind help; do
+    count=$((count + 1))
+    holds "$server/tryst-metrics.7" ".It Sy \"$name\" Pq ${kind,,}"
+    holds "$server/tryst-metrics.7" "$help."
+done < <(sed -n 's/^METRIC([A-Z_]*, \([A-Z]*\), "\([^"]*\)", "[^"]*", "\([^"]*\)").*/\2\t\1\t\3/p' "$server/metric.def")
+[ $count -gt 20 ] || complain "metric.def cannot be read by this script"
+[ "$count" = "$(grep -c '^\.It Sy "tryst_' "$server/tryst-metrics.7")" ] ||
+    complain "tryst-metrics.7 has metrics that there are not"
+echo "ok - $count metrics"
+
 # ---- the daemon's own options, and the views ----
 
 count=0

@@ -104,6 +104,12 @@ static bool fake_nat(void *user, size_t index, struct view_nat *out)
     return true;
 }
 
+static size_t fake_metrics(void *user, char *out, size_t size)
+{
+    (void)user;
+    return (size_t)snprintf(out, size, "# TYPE tryst_peers gauge\ntryst_peers 3\n");
+}
+
 static int fake_do(struct daemon *d, const char *what, const char *whom, char *e, size_t size)
 {
     snprintf(d->did, sizeof(d->did), "%s %s", what, whom);
@@ -168,8 +174,9 @@ static void on_news(struct ev_loop *loop, struct ev_async *watcher, int events)
 
 static void open_admin(struct fixture *f)
 {
-    struct admin_source source = {&f->daemon,  fake_status, fake_peer, fake_session, fake_nat,
-                                  fake_invite, fake_allow,  fake_deny, fake_kick,    fake_drain};
+    struct admin_source source = {&f->daemon, fake_status,  fake_peer,   fake_session,
+                                  fake_nat,   fake_metrics, fake_invite, fake_allow,
+                                  fake_deny,  fake_kick,    fake_drain};
 
     f->admin = admin_open(f->loop, f->path, -1, f->store, &source, err, sizeof(err));
     if (!f->admin)
@@ -325,6 +332,10 @@ static void test_status(void **state)
     json_decref(answer);
     answer = ask(f, "{\"command\": \"url\"}");
     assert_string_equal(json_string_value(json_object_get(answer, "url")), "tryst://KEY@host");
+    json_decref(answer);
+    answer = ask(f, "metrics");
+    assert_string_equal(json_string_value(json_object_get(answer, "text")),
+                        "# TYPE tryst_peers gauge\ntryst_peers 3\n");
     json_decref(answer);
     assert_int_equal(stat(f->path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0660);
@@ -859,8 +870,9 @@ static void test_socket_file(void **state)
 static void test_handed_over(void **state)
 {
     struct fixture *f = *state;
-    struct admin_source source = {&f->daemon,  fake_status, fake_peer, fake_session, fake_nat,
-                                  fake_invite, fake_allow,  fake_deny, fake_kick,    fake_drain};
+    struct admin_source source = {&f->daemon, fake_status,  fake_peer,   fake_session,
+                                  fake_nat,   fake_metrics, fake_invite, fake_allow,
+                                  fake_deny,  fake_kick,    fake_drain};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct stat st;
 
