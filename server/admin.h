@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf.h"
 #include "proto/endpoint.h"
 #include "proto/key.h"
 #include "proto/nat.h"
@@ -16,6 +17,9 @@
  * The admin socket: one JSON object per line each way. It looks at the daemon only through `struct
  * admin_source`: views by value, and the few commands that change something.
  */
+
+/* Requests under way at once, one of each client. */
+#define ADMIN_CLIENTS_MAX 32
 
 struct view_status {
     char version[32];
@@ -31,7 +35,8 @@ struct view_status {
     uint64_t store_pending, store_rows;
     uint64_t limit_hits;
     char registration[16];
-    char warning[256]; /* e.g. "all peers come from one private address", or "" */
+    char restart_needed[512]; /* changed options that wait for it, separated by ", " */
+    char warning[256];        /* e.g. "all peers come from one private address", or "" */
     char store_error[160];
     int64_t loop_lag_worst_us;
     uint64_t memory_bytes; /* peers, sessions and NAT tables */
@@ -69,6 +74,14 @@ struct view_nat {
     uint32_t hits, misses;
 };
 
+struct view_option { /* of the configuration; values as they stand in a file */
+    const char *name;
+    char value[CONF_VALUE_SIZE], standard[CONF_VALUE_SIZE];
+    char set[CONF_WHERE_SIZE];
+    char pending[CONF_VALUE_SIZE]; /* what a restart would make of it, or "" */
+    bool restart;                  /* a new value needs one */
+};
+
 /*
  * Views walk by index, upwards from 0: false ends the walk. A long walk goes on over several
  * wake-ups of the loop: rows that come or go meanwhile may be left out or seen twice.
@@ -81,12 +94,15 @@ struct admin_source {
     bool (*nat)(void *user, size_t index, struct view_nat *out);
     /* All metrics as text, ended by a zero byte; returns its length, or 0 when it does not fit. */
     size_t (*metrics)(void *user, char *out, size_t size);
+    bool (*option)(void *user, size_t index, struct view_option *out);
     /* Commands: 0, or -1 with a sentence in err. */
     int (*invite)(void *user, const char *name, int64_t ttl_seconds, char url[SERVER_URL_SIZE + 64],
                   char *err, size_t size);
     int (*allow)(void *user, const char *key, char *err, size_t size);
     int (*deny)(void *user, const char *key, char *err, size_t size); /* takes an allow back */
     int (*kick)(void *user, const char *key_or_name, char *err, size_t size);
+    /* 0: the answer comes by admin_answers(). */
+    int (*reload)(void *user, uint64_t ticket, char *err, size_t size);
     /* `seconds` < 0: as configured; `to`: a server URL, or "". */
     int (*drain)(void *user, int64_t seconds, const char *to, char *err, size_t size);
 };
@@ -99,7 +115,7 @@ struct admin;
  */
 struct admin *admin_open(struct ev_loop *loop, const char *path, int handed_fd, struct store *store,
                          const struct admin_source *source, char *err, size_t err_size);
-/* To be called after the store's wake-up: hands query answers to whoever waits for them. */
+/* Hands an answer that has come later, from the store or a reload, to whoever waits for it. */
 void admin_answers(struct admin *admin, uint64_t ticket, char *json);
 /*
  * A live event for whoever watches: a kind from event.def, and its members (the reference is taken;

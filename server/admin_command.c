@@ -175,6 +175,8 @@ static void (*const commands[ADMIN_COMMANDS])(struct admin_client *, const json_
     [ADMIN_ALLOW] = admin_run_allow,
     [ADMIN_DENY] = admin_run_deny,
     [ADMIN_KICK] = admin_run_kick,
+    [ADMIN_CONFIG] = admin_run_config,
+    [ADMIN_RELOAD] = admin_run_reload,
     [ADMIN_DRAIN] = admin_run_drain,
     [ADMIN_LOG_LEVEL] = admin_run_log_level,
     [ADMIN_HELP] = admin_run_help,

@@ -13,7 +13,7 @@
 /* Shared by admin.c (clients and lines), admin_answer.c, admin_command.c (requests), the commands
  * by subject (admin_list.c, admin_access.c, ...) and admin_view.c (values to JSON). */
 
-#define ADMIN_CLIENTS 32
+#define ADMIN_CLIENTS ADMIN_CLIENTS_MAX
 
 struct admin_client;
 
@@ -40,6 +40,8 @@ struct admin_filter {
     uint8_t key[KEY_SIZE];
     char name[PEER_NAME_SIZE];
     struct endpoint address;
+    char option[64];
+    bool changed; /* options that differ from their defaults */
 };
 
 /* What a watcher has asked for; the peer stands in the client's filter. */
@@ -170,6 +172,11 @@ void admin_run_watch(struct admin_client *c, const json_t *args);
 void admin_watch_drained(struct admin_client *c);
 void admin_watch_end(struct admin_client *c);
 bool admin_watch_gone(const struct admin_client *c);
+
+/* --- admin_conf.c --- */
+
+void admin_run_config(struct admin_client *c, const json_t *args);
+void admin_run_reload(struct admin_client *c, const json_t *args);
 
 /* --- admin_view.c --- */
 

@@ -62,6 +62,7 @@ json_t *admin_view_status(const struct view_status *v, const struct store_health
     json_object_set_new(o, "listen", show_text(v->listen));
     json_object_set_new(o, "registration", show_text(v->registration));
     json_object_set_new(o, "warning", show_label(v->warning));
+    json_object_set_new(o, "restart_needed", show_names(v->restart_needed));
     add_counts(o, v);
     json_object_set_new(o, "loop_lag_worst_us", json_integer(v->loop_lag_worst_us));
     json_object_set_new(o, "store", view_store(v, health));

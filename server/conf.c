@@ -267,6 +267,14 @@ const char *conf_word(enum conf_option option, int index)
     return out;
 }
 
+int conf_find(const char *name, char *err, size_t err_size)
+{
+    if (conf_row_find(name))
+        return 0;
+    conf_row_unknown(name, err, err_size);
+    return -1;
+}
+
 const char *conf_name(enum conf_option option)
 {
     return conf_rows[option].name;
@@ -353,9 +361,21 @@ const char *conf_where(const struct conf *c, enum conf_option option, char out[C
 
 bool conf_same(const struct conf *a, const struct conf *b, enum conf_option option)
 {
-    char first[CONF_VALUE_SIZE], second[CONF_VALUE_SIZE];
+    const struct conf_row *row = &conf_rows[option];
 
-    return strcmp(conf_value(a, option, first), conf_value(b, option, second)) == 0;
+    /* What a text or a list does not use is zero. */
+    return memcmp((const char *)a + row->offset, (const char *)b + row->offset, row->size) == 0;
+}
+
+void conf_take(struct conf *c, const struct conf *fresh)
+{
+    struct conf old = *c;
+
+    *c = *fresh;
+    for (unsigned i = 0; i < CONF_OPTIONS; i++)
+        if (conf_needs_restart(conf_rows[i].option))
+            memcpy(field_of(c, &conf_rows[i]), (const char *)&old + conf_rows[i].offset,
+                   conf_rows[i].size);
 }
 
 bool conf_needs_restart(enum conf_option option)

@@ -122,12 +122,16 @@ const char *conf_value(const struct conf *c, enum conf_option option, char out[C
 /* "FILE:LINE", "command line" or "default". Returns out. */
 #define CONF_WHERE_SIZE (CONF_TEXT_SIZE + 16)
 const char *conf_where(const struct conf *c, enum conf_option option, char out[CONF_WHERE_SIZE]);
+/* Takes over what a reload may change; options that need a restart stay as they are. */
+void conf_take(struct conf *c, const struct conf *fresh);
 bool conf_same(const struct conf *a, const struct conf *b, enum conf_option option);
 /* Whether a new value of the option takes effect only after a restart. */
 bool conf_needs_restart(enum conf_option option);
 
 /* The word that an option of kind CHOICE stands at, e.g. "invite". */
 const char *conf_word(enum conf_option option, int index);
+/* 0; -1 with a sentence in err, when there is no option of this name. */
+int conf_find(const char *name, char *err, size_t err_size);
 /* The option's name in files and messages. */
 const char *conf_name(enum conf_option option);
 

@@ -107,6 +107,7 @@ const struct conf_row conf_rows[CONF_OPTIONS] = {
      .kind = CONF_K_##KIND,                                                                        \
      .name = (word),                                                                               \
      .offset = offsetof(struct conf, field),                                                       \
+     .size = sizeof(((struct conf *)0)->field),                                                    \
      .when = CONF_##WHEN,                                                                          \
      .text = value,                                                                                \
      RANGE_##KIND(low, high),                                                                      \

@@ -27,7 +27,7 @@ struct conf_row {
     enum conf_option option;
     enum conf_kind kind;
     const char *name;
-    size_t offset;
+    size_t offset, size; /* of the field */
     enum conf_when when;
     const char *text;    /* the default */
     int64_t least, most; /* of a number; of a list's length (most 0: any) */

@@ -403,6 +403,7 @@ int dispatch_open(struct dispatch *d, struct net *net, const struct dispatch_opt
     d->rng = rng_system();
     d->service = options->service;
     d->started = stamp_now();
+    dispatch_reload_open(d, options);
     rng_fill(&d->rng, hash_key, sizeof(hash_key));
     init_tables(d, hash_key);
     ev_async_init(&d->store_news, store_news);
@@ -497,6 +498,7 @@ void dispatch_close(struct dispatch *d)
     }
     if (d->store)
         store_close(d->store);
+    reload_close(&d->reload.reader);
     ev_async_stop(d->loop->ev, &d->store_news);
     lookup_destroy(&d->run_by_token);
     lookup_destroy(&d->session_by_id);

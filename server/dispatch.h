@@ -15,6 +15,7 @@
 #include "plan_prospect.h"
 #include "proto/msg.h"
 #include "proto/rng.h"
+#include "reload.h"
 #include "schedule.h"
 #include "service.h"
 #include "session.h"
@@ -54,8 +55,9 @@ struct run {
     bool pooled; /* one host showed several public addresses */
     struct crossing {
         bool wanted;
-        struct ref probe; /* the reserved port */
-        tick answered_at; /* the observation before it */
+        char restart_needed[512]; /* changed options that wait for it: "listen, port" */
+        struct ref probe;         /* the reserved port */
+        tick answered_at;         /* the observation before it */
         tick rtt, opened_at;
         uint8_t told; /* CROSSING_...: what the peer says */
     } crossing;
@@ -127,6 +129,21 @@ struct dispatch_stats {
     uint64_t sessions, sessions_ok, sessions_failed, observations, observations_refused, limit_hits;
 };
 
+/* Reloads, and what they have brought. */
+struct dispatch_reload {
+    struct reload reader;
+    struct conf *conf;        /* in force */
+    struct conf started;      /* as the daemon was started with it */
+    struct conf read;         /* as it was read last */
+    struct conf before;       /* in force before the last reload */
+    struct conf defaults;     /* for comparison */
+    char restart_needed[512]; /* changed options that wait for it: "listen, port" */
+    bool wanted;              /* once more, after the read that is under way */
+    /* Tickets of the admin socket: for the next read, and for the one under way. */
+    uint64_t asked[ADMIN_CLIENTS_MAX], answering[ADMIN_CLIENTS_MAX];
+    unsigned asked_count, answering_count;
+};
+
 /* Where a walk over the slots in use has come to. */
 struct dispatch_walk {
     size_t index;
@@ -166,6 +183,7 @@ struct dispatch {
     struct dispatch_stats stats;
     struct session_tally tally;
     uint64_t scrapes;             /* of the metrics */
+    struct dispatch_reload reload;
     struct dispatch_walk walk[3]; /* of the admin's views */
 };
 
@@ -182,7 +200,9 @@ stamp dispatch_stamp_of(const struct dispatch *d, tick at);
 
 struct dispatch_options {
     struct loop *loop;
-    const struct conf *conf;
+    struct conf *conf;             /* a reload changes it */
+    const struct conf *configured; /* the same before it was fitted to the machine; NULL: was not */
+    const struct conf_source *source; /* what a reload reads; NULL: it is refused */
     const struct key_pair *key;
     const char *store_path;
     struct service *service; /* hands over sockets, and is told of the end; may be NULL */
@@ -347,6 +367,15 @@ void dispatch_drain_close(struct dispatch *d);
 
 /* ---- dispatch_conf.c ---- */
 
+void dispatch_reload_open(struct dispatch *d, const struct dispatch_options *options);
+/*
+ * Reads the configuration again, and applies it if it is in order. `ticket`: who of the admin
+ * socket gets the answer; 0: only the log does. Returns 0, or -1 with a sentence in err.
+ */
+int dispatch_reload(struct dispatch *d, uint64_t ticket, char *err, size_t size);
+bool dispatch_view_option(void *user, size_t index, struct view_option *out);
+/* What the configuration says of the log. */
+void dispatch_configure_log(const struct conf *c);
 /*
  * A new configuration stands in *d->conf; `before` is the one that it replaces. Whoever keeps an
  * option's value elsewhere gets the new one here.

@@ -66,6 +66,7 @@ static void view_status(void *user, struct view_status *out)
     out->memory_bytes = dispatch_memory(d);
     view_store(d, out);
     view_warning(d, out);
+    snprintf(out->restart_needed, sizeof(out->restart_needed), "%s", d->reload.restart_needed);
 }
 
 /*
@@ -206,6 +207,11 @@ static int command_kick(void *user, const char *key_or_name, char *err, size_t s
     return -1;
 }
 
+static int command_reload(void *user, uint64_t ticket, char *err, size_t size)
+{
+    return dispatch_reload(user, ticket, err, size);
+}
+
 struct admin_source dispatch_admin_source(struct dispatch *d)
 {
     return (struct admin_source){
@@ -219,6 +225,8 @@ struct admin_source dispatch_admin_source(struct dispatch *d)
         .allow = command_allow,
         .deny = command_deny,
         .kick = command_kick,
+        .option = dispatch_view_option,
+        .reload = command_reload,
         .drain = dispatch_drain_order,
     };
 }

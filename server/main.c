@@ -24,13 +24,14 @@ enum { EXIT_USAGE = 1, EXIT_CANNOT_START = 2 };
 
 struct trystd {
     struct conf_source source;
-    struct conf conf;
+    struct conf configured; /* as it was read */
+    struct conf conf;       /* in force */
     struct loop loop;
     struct net net;
     struct dispatch dispatch;
     struct key_pair key;
     struct service service;
-    struct ev_signal term, interrupt;
+    struct ev_signal term, interrupt, hangup;
     bool stopping; /* a signal said so */
 };
 
@@ -137,8 +138,9 @@ static int read_conf(int argc, char **argv, struct trystd *t, struct command *co
 {
     char err[CONF_ERROR_SIZE];
     int status = read_options(argc, argv, &t->source, command);
-    if (status == 0 && conf_load(&t->source, &t->conf, err, sizeof(err)) != 0)
+    if (status == 0 && conf_load(&t->source, &t->configured, err, sizeof(err)) != 0)
         return complain(err);
+    t->conf = t->configured;
     return status;
 }
 
@@ -226,12 +228,24 @@ static void stop(struct ev_loop *loop, struct ev_signal *signal, int events)
     t->stopping = true;
 }
 
+static void reload(struct ev_loop *loop, struct ev_signal *signal, int events)
+{
+    struct trystd *t = signal->data;
+    char err[256];
+    (void)loop;
+    (void)events;
+    if (dispatch_reload(&t->dispatch, 0, err, sizeof(err)) != 0)
+        log_warning("%s", err);
+}
+
 static void watch_signals(struct trystd *t)
 {
     signal(SIGPIPE, SIG_IGN);
     ev_signal_init(&t->term, stop, SIGTERM);
     ev_signal_init(&t->interrupt, stop, SIGINT);
-    t->term.data = t->interrupt.data = t;
+    ev_signal_init(&t->hangup, reload, SIGHUP);
+    t->term.data = t->interrupt.data = t->hangup.data = t;
+    ev_signal_start(t->loop.ev, &t->hangup);
     ev_signal_start(t->loop.ev, &t->term);
     ev_signal_start(t->loop.ev, &t->interrupt);
 }
@@ -252,6 +266,8 @@ static int run(struct trystd *t)
     char database[CONF_TEXT_SIZE + 16], parent[CONF_TEXT_SIZE], err[512], url[SERVER_URL_SIZE];
     struct dispatch_options options = {.loop = &t->loop,
                                        .conf = &t->conf,
+                                       .configured = &t->configured,
+                                       .source = &t->source,
                                        .key = &t->key,
                                        .store_path = database,
                                        .service = &t->service};
@@ -321,6 +337,7 @@ int main(int argc, char **argv)
         return EXIT_CANNOT_START;
     }
     log_open((enum log_level)(CONF_LOG_LEVEL_FIRST + t.conf.log_level));
+    dispatch_configure_log(&t.conf);
     umask(0022); /* what is secret says so itself */
     status = command.keygen ? keygen(&t) : serve(&t);
     sodium_memzero(&t.key, sizeof(t.key));

@@ -44,6 +44,18 @@ json_t *show_label(const char *text)
     return *text ? show_text(text) : json_null();
 }
 
+json_t *show_names(const char *names)
+{
+    json_t *list = json_array();
+
+    while (*names) {
+        size_t len = strcspn(names, ",");
+        json_array_append_new(list, json_stringn(names, len));
+        names += len + strspn(names + len, ", ");
+    }
+    return list;
+}
+
 json_t *show_key(const uint8_t key[KEY_SIZE])
 {
     char text[KEY_TEXT_SIZE];

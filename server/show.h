@@ -23,6 +23,8 @@
 json_t *show_text(const char *text);
 /* The same, but null for "". */
 json_t *show_label(const char *text);
+/* A list out of names separated by ", ". */
+json_t *show_names(const char *names);
 json_t *show_key(const uint8_t key[KEY_SIZE]);
 json_t *show_hex(const uint8_t *bytes, size_t size);
 /* RFC 3339 in UTC with milliseconds; null for 0 (never). */

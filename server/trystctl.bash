@@ -4,7 +4,7 @@
 #
 # Completion for trystctl(1) in bash.
 
-_trystctl_commands="status peers sessions session nats watch metrics url invite allow deny kick drain log-level help"
+_trystctl_commands="status peers sessions session nats watch metrics url invite allow deny kick drain config reload log-level help"
 
 _trystctl_options() {
     local common="--json --admin-socket --help"
@@ -14,6 +14,7 @@ _trystctl_options() {
     sessions) echo "--active --failed --since --until --peer --limit $common" ;;
     nats) echo "--limit $common" ;;
     watch) echo "--kind --peer $common" ;;
+    config) echo "--changed $common" ;;
     invite) echo "--name --ttl $common" ;;
     drain) echo "--timeout --to $common" ;;
     '') echo "--version $common" ;;
@@ -36,6 +37,7 @@ _trystctl_words() {
     allow | deny) _trystctl_ask peers --all | awk 'NR > 1 && $1 != "-" { print $1 }' ;;
     session) _trystctl_ask sessions | awk 'NR > 1 { print $1 }' ;;
     nats) _trystctl_ask nats | awk 'NR > 1 { print $1 }' ;;
+    config) _trystctl_ask config | awk 'NR > 1 { print $1 }' ;;
     log-level) echo "error warning notice info debug" ;;
     esac
 }

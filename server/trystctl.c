@@ -140,6 +140,8 @@ static void (*const printers[ADMIN_COMMANDS])(const json_t *) = {
     [ADMIN_METRICS] = print_metrics,
     [ADMIN_URL] = print_url,
     [ADMIN_INVITE] = print_url,
+    [ADMIN_CONFIG] = ctl_print_config,
+    [ADMIN_RELOAD] = ctl_print_reload,
     [ADMIN_LOG_LEVEL] = print_level,
     [ADMIN_HELP] = ctl_print_help,
 };

@@ -11,7 +11,8 @@
 /*
  * trystctl in parts: trystctl.c (command line), trystctl_socket.c (the way to the daemon),
  * trystctl_text.c (words and tables), trystctl_list.c (status and lists), trystctl_session.c (the
- * story of a session), trystctl_nat.c (one NAT), trystctl_watch.c (live events).
+ * story of a session), trystctl_nat.c (one NAT), trystctl_conf.c (the
+ * configuration), trystctl_watch.c (live events).
  */
 
 /* How stdout wants it. */
@@ -58,6 +59,9 @@ int64_t ctl_int(const json_t *o, const char *name);
 double ctl_real(const json_t *o, const char *name);
 bool ctl_has(const json_t *o, const char *name); /* there, and not null */
 bool ctl_true(const json_t *o, const char *name);
+
+/* The texts of a list, "a, b"; "" for none. */
+const char *ctl_names(const json_t *o, const char *name);
 
 /* Texts come out of one of a few static buffers: good until a dozen more calls. */
 const char *ctl_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -108,6 +112,8 @@ void ctl_print_sessions(const json_t *answer);
 void ctl_print_nats(const json_t *answer);
 void ctl_print_session(const json_t *answer);
 void ctl_print_nat(const json_t *answer);
+void ctl_print_config(const json_t *answer);
+void ctl_print_reload(const json_t *answer);
 void ctl_print_help(const json_t *answer);
 /* Prints events until a signal or a closed stdout ends it: 0. -1: the daemon has ended. */
 int ctl_watch(struct ctl_lines *l, bool json);

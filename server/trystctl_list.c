@@ -41,6 +41,9 @@ void ctl_print_status(const json_t *answer)
          ctl_format("%s, started %s", ctl_text(answer, "version"), ctl_when(answer, "started")));
     if (ctl_has(answer, "warning"))
         line("warning", CTL_YELLOW, ctl_text(answer, "warning"));
+    if (*ctl_names(answer, "restart_needed"))
+        line("restart", CTL_YELLOW,
+             ctl_format("needed for changed options: %s", ctl_names(answer, "restart_needed")));
     line("url", CTL_PLAIN, ctl_text(answer, "url"));
     line("listening on", CTL_PLAIN, ctl_text(answer, "listen"));
     line("registration", CTL_PLAIN, ctl_text(answer, "registration"));

@@ -88,6 +88,17 @@ bool ctl_true(const json_t *o, const char *name)
     return json_is_true(json_object_get(o, name));
 }
 
+const char *ctl_names(const json_t *o, const char *name)
+{
+    const char *names = "";
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach(json_object_get(o, name), i, item) names =
+        ctl_format("%s%s%s", names, i ? ", " : "", json_string_value(item));
+    return names;
+}
+
 const char *ctl_format(const char *format, ...)
 {
     static char texts[16][512];

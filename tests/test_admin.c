@@ -30,6 +30,8 @@ struct daemon {
     size_t looked_at; /* rows given out */
     char did[128];
     bool refuses;
+    uint64_t ticket;      /* of the reload that waits for its answer */
+    const char *reloaded; /* that answer */
 };
 
 struct fixture {
@@ -151,6 +153,52 @@ static int fake_drain(void *user, int64_t seconds, const char *to, char *e, size
     return fake_do(user, what, to, e, size);
 }
 
+static bool fake_option(void *user, size_t index, struct view_option *out)
+{
+    static const char *const names[] = {"rounds", "port", "probe"};
+
+    (void)user;
+    if (index >= 3)
+        return false;
+    memset(out, 0, sizeof(*out));
+    out->name = names[index];
+    snprintf(out->value, sizeof(out->value), "%s", index == 0 ? "3" : "same");
+    snprintf(out->standard, sizeof(out->standard), "same");
+    snprintf(out->set, sizeof(out->set), "/x.conf:%zu", index);
+    snprintf(out->pending, sizeof(out->pending), "%s", index == 1 ? "other" : "");
+    out->restart = index == 1;
+    return true;
+}
+
+/* The answer comes from the loop, later. */
+static int fake_reload(void *user, uint64_t ticket, char *e, size_t size)
+{
+    struct fixture *f = (struct fixture *)(void *)((char *)user - offsetof(struct fixture, daemon));
+
+    f->daemon.ticket = ticket;
+    ev_async_send(f->loop, &f->news);
+    return fake_do(&f->daemon, "reload", "", e, size);
+}
+
+static struct admin_source fake_source(struct daemon *daemon)
+{
+    return (struct admin_source){
+        .user = daemon,
+        .status = fake_status,
+        .peer = fake_peer,
+        .session = fake_session,
+        .nat = fake_nat,
+        .invite = fake_invite,
+        .allow = fake_allow,
+        .deny = fake_deny,
+        .kick = fake_kick,
+        .metrics = fake_metrics,
+        .option = fake_option,
+        .reload = fake_reload,
+        .drain = fake_drain,
+    };
+}
+
 /* --- the loop around it --- */
 
 static void on_wake(void *user)
@@ -170,13 +218,14 @@ static void on_news(struct ev_loop *loop, struct ev_async *watcher, int events)
     (void)events;
     while (store_next_answer(f->store, &ticket, &json) == 1)
         admin_answers(f->admin, ticket, json);
+    if (f->daemon.ticket)
+        admin_answers(f->admin, f->daemon.ticket, strdup(f->daemon.reloaded));
+    f->daemon.ticket = 0;
 }
 
 static void open_admin(struct fixture *f)
 {
-    struct admin_source source = {&f->daemon, fake_status,  fake_peer,   fake_session,
-                                  fake_nat,   fake_metrics, fake_invite, fake_allow,
-                                  fake_deny,  fake_kick,    fake_drain};
+    struct admin_source source = fake_source(&f->daemon);
 
     f->admin = admin_open(f->loop, f->path, -1, f->store, &source, err, sizeof(err));
     if (!f->admin)
@@ -188,6 +237,7 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
 
     log_open((enum log_level)0);
+    f->daemon.reloaded = "{\"ok\":true,\"changed\":[],\"restart_needed\":[\"port\"]}";
     snprintf(f->directory, sizeof(f->directory), "/tmp/tryst-admin-XXXXXX");
     if (!mkdtemp(f->directory))
         fail_msg("no directory for the test");
@@ -665,6 +715,43 @@ static void test_commands(void **state)
     log_set_level((enum log_level)0);
 }
 
+static void test_reload(void **state)
+{
+    struct fixture *f = *state;
+
+    json_t *answer = ask(f, "reload");
+    assert_int_equal(json_array_size(json_object_get(answer, "restart_needed")), 1);
+    assert_string_equal(f->daemon.did, "reload ");
+    json_decref(answer);
+    f->daemon.reloaded = "{\"ok\":false,\"error\":\"x.conf:3: no\"}";
+    check_error(f, "reload", "x.conf:3: no");
+    f->daemon.refuses = true;
+    check_error(f, "reload", "no \"\"");
+}
+
+static void check_option(struct fixture *f, const char *line, const char *name, const char *effect)
+{
+    json_t *answer = ask(f, line), *row = json_array_get(json_object_get(answer, "options"), 0);
+
+    assert_int_equal(json_array_size(json_object_get(answer, "options")), 1);
+    assert_string_equal(json_string_value(json_object_get(row, "name")), name);
+    assert_string_equal(json_string_value(json_object_get(row, "takes_effect")), effect);
+    json_decref(answer);
+}
+
+static void test_config(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(check_list(f, "config", "options", false), 3);
+    /* Another value than the default, or another one to come. */
+    assert_int_equal(check_list(f, "config --changed", "options", false), 2);
+    check_option(f, "config probe", "probe", "reload");
+    check_option(f, "config --changed port", "port", "restart");
+    assert_int_equal(check_list(f, "config --changed probe", "options", false), 0);
+    check_error(f, "config prot", "did you mean 'port'?");
+}
+
 static size_t lines(const char *text)
 {
     size_t n = 0;
@@ -870,9 +957,7 @@ static void test_socket_file(void **state)
 static void test_handed_over(void **state)
 {
     struct fixture *f = *state;
-    struct admin_source source = {&f->daemon, fake_status,  fake_peer,   fake_session,
-                                  fake_nat,   fake_metrics, fake_invite, fake_allow,
-                                  fake_deny,  fake_kick,    fake_drain};
+    struct admin_source source = fake_source(&f->daemon);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct stat st;
 
@@ -922,12 +1007,16 @@ static void test_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_status),      TEST(test_errors),       TEST(test_table),
-        TEST(test_lists),       TEST(test_store_behind), TEST(test_commands),
-        TEST(test_netcat),      TEST(test_bytewise),     TEST(test_bad_lines),
-        TEST(test_watch),       TEST(test_slow_watcher), TEST(test_watchers_are_few),
-        TEST(test_slow_reader), TEST(test_leavers),      TEST(test_many_clients),
-        TEST(test_socket_file), TEST(test_handed_over),  cmocka_unit_test(test_words),
+        TEST(test_status),       TEST(test_errors),
+        TEST(test_table),        TEST(test_lists),
+        TEST(test_store_behind), TEST(test_commands),
+        TEST(test_reload),       TEST(test_config),
+        TEST(test_netcat),       TEST(test_bytewise),
+        TEST(test_bad_lines),    TEST(test_watch),
+        TEST(test_slow_watcher), TEST(test_watchers_are_few),
+        TEST(test_slow_reader),  TEST(test_leavers),
+        TEST(test_many_clients), TEST(test_socket_file),
+        TEST(test_handed_over),  cmocka_unit_test(test_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+/* SPDX-FileCopyrightText: The tryst authors */
+#include "reload.h"
+
+#include <signal.h>
+#include <string.h>
+
+static void *work(void *user)
+{
+    struct reload *r = user;
+
+    r->bad = conf_load(r->source, &r->fresh, r->err, sizeof(r->err));
+    ev_async_send(r->loop, &r->news);
+    return NULL;
+}
+
+static void news(struct ev_loop *loop, struct ev_async *async, int events)
+{
+    struct reload *r = async->data;
+
+    (void)loop;
+    (void)events;
+    if (!r->running)
+        return;
+    if (r->threaded)
+        pthread_join(r->thread, NULL); /* it has sent this as its last act */
+    r->running = false;
+    r->done(r->user, r->bad ? NULL : &r->fresh, r->err);
+}
+
+void reload_open(struct reload *r, struct ev_loop *loop, const struct conf_source *source,
+                 void (*done)(void *user, const struct conf *fresh, const char *err), void *user)
+{
+    memset(r, 0, sizeof(*r));
+    r->loop = loop;
+    r->source = source;
+    r->done = done;
+    r->user = user;
+    ev_async_init(&r->news, news);
+    r->news.data = r;
+    ev_async_start(loop, &r->news);
+}
+
+void reload_start(struct reload *r)
+{
+    sigset_t all, before;
+
+    r->running = true;
+    /* Signals are the loop's business. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    r->threaded = pthread_create(&r->thread, NULL, work, r) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r->threaded)
+        return;
+    r->bad = -1;
+    snprintf(r->err, sizeof(r->err), "no thread can be started to read it");
+    ev_async_send(r->loop, &r->news);
+}
+
+void reload_close(struct reload *r)
+{
+    if (!r->loop)
+        return;
+    if (r->running && r->threaded)
+        pthread_join(r->thread, NULL);
+    r->running = false;
+    ev_async_stop(r->loop, &r->news);
+}
