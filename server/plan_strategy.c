@@ -137,12 +137,15 @@ static unsigned spray_counter(struct plan *plan, int i, const struct plan_view v
     return done;
 }
 
-/* One socket of side i, spread over the other side's range; later rounds take the ports between. */
+/*
+ * One socket of side i, spread over the other side's range; later rounds take the ports between.
+ * Nothing lies at the ends, which are the least certain: a single one goes to the middle.
+ */
 static void spray_range(struct plan *plan, int i, const struct plan_view v[2], unsigned count,
                         unsigned round)
 {
     uint32_t stride = count > 0 && count <= v[!i].range ? v[!i].range / count : 1;
-    uint32_t first = v[!i].p.low + (round - 1) * 37 % stride;
+    uint32_t first = v[!i].p.low + (stride / 2 + (round - 1) * 37) % stride;
 
     spray(plan, i, v, (uint16_t)first, (int32_t)stride, count);
 }

@@ -416,6 +416,32 @@ static void test_consent(void **state)
     check_plan(&plan, side);
 }
 
+/* The ends of a block are guessed: what is aimed at it keeps away from them. */
+static void test_away_from_the_ends(void **state)
+{
+    unsigned low = 20480, high = 20991, round;
+    struct plan_side side[2] = {side_of(0, fixed(7000)),
+                                side_of(1, range(SHAPE_BLOCK, (uint16_t)low, (uint16_t)high))};
+
+    (void)state;
+    consent(side);
+    side[0].prediction.once = true;
+    for (round = 1; round <= 5; round++) {
+        struct plan plan = plan_make(side, round);
+
+        assert_int_equal(plan.side[0].syns, 1);
+        assert_in_range(plan.side[0].volleys[0].remote.port, low + 100, high - 100);
+    }
+    side[0].prediction.once = false;
+    for (round = 1; round <= 5; round++) {
+        struct plan plan = plan_make(side, round);
+        const struct volley *v = &plan.side[0].volleys[0];
+
+        assert_true(v->remote.port >= low);
+        assert_true(v->remote.port + (v->count - 1) * v->port_step <= (int)high);
+    }
+}
+
 /* ---- order of start ---- */
 
 static tick first_syn(const struct plan *plan, int i)
@@ -922,6 +948,7 @@ int main(void)
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_no_plan),
         cmocka_unit_test(test_consent),
+        cmocka_unit_test(test_away_from_the_ends),
         cmocka_unit_test(test_order_of_start),
         cmocka_unit_test(test_half_a_block),
         cmocka_unit_test(test_no_simultaneous_open),

@@ -119,7 +119,7 @@ one_cell() {
     file=$(file_of "$1")
     rm -f "$file.jsonl" "$file.log"
     abs_top_builddir=$abs_top_builddir bash "$here/matrix-cell.sh" "${1%%/*}" "${1#*/}" "$runs" \
-        $((seed * 100000 + $2 * 100)) "$file.jsonl" >"$file.log" 2>&1
+        $((seed * 100000000 + $2 * 100000)) "$file.jsonl" >"$file.log" 2>&1
     status=$?
     [ $status -eq 0 ] && rm -f "$file.log"
     return $status
