@@ -115,7 +115,8 @@ static void lost(struct tryst_context *ctx, int reason, const char *text, uint32
     bool was_registered = ch->registered;
     tick now = core_now(ctx);
 
-    if (was_registered && now - ch->registered_at >= STEADY)
+    /* Told when to come back, it was no failure either. */
+    if (was_registered && (now - ch->registered_at >= STEADY || delay_ms))
         ch->failures = 0;
     disconnect(ctx);
     answer_end(&ctx->answer);

@@ -326,6 +326,8 @@ void dispatch_session_event(struct dispatch *d, struct session *s, enum session_
 void dispatch_ready(struct dispatch *d);
 /* A channel goes: so do its sessions. */
 void dispatch_session_lost(struct dispatch *d, struct channel *c);
+/* Ends it here: both sides hear the reason, and it is recorded. */
+void dispatch_session_give_up(struct dispatch *d, struct session *s, enum reason reason);
 void dispatch_session_free(struct dispatch *d, struct session *s);
 
 /* ---- dispatch_punch.c ---- */

@@ -43,11 +43,22 @@ static bool say_farewells(struct dispatch *d)
     return false;
 }
 
+/* Sessions whose time is over: both sides hear why, and it is recorded. */
+static void give_up_sessions(struct dispatch *d)
+{
+    for (uint32_t i = 0; i < slab_end(&d->sessions); i++) {
+        struct session *s = slab_at(&d->sessions, i);
+        if (s)
+            dispatch_session_give_up(d, s, REASON_DRAINING);
+    }
+}
+
 static void begin_farewells(struct dispatch *d)
 {
     struct drain *drain = &d->drain;
     uint32_t peers = d->table.channels.used;
 
+    give_up_sessions(d);
     drain->window = drain_window(peers, net_handshake_rate(d->net->pool));
     log_notice("telling %u peers to come back%s%s within %.1f s", peers, drain->to[0] ? " to " : "",
                drain->to, tick_seconds(2 * (DRAIN_LEAST + drain->window)));

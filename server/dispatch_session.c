@@ -227,6 +227,12 @@ static void do_end(struct dispatch *d, struct session *s)
     dispatch_session_free(d, s);
 }
 
+void dispatch_session_give_up(struct dispatch *d, struct session *s, enum reason reason)
+{
+    session_give_up(&s->machine, reason);
+    do_end(d, s);
+}
+
 static void set_timer(struct dispatch *d, struct session *s)
 {
     ev_timer_stop(d->loop->ev, &s->timer);

@@ -374,6 +374,11 @@ unsigned session_step(struct session_machine *m, const struct session_limits *li
     return t ? t(m, limits, in, now) : SESSION_DO_NOTHING;
 }
 
+void session_give_up(struct session_machine *m, enum reason reason)
+{
+    (void)end(m, reason);
+}
+
 const char *session_state_name(enum session_state state)
 {
     static const char *const names[SESSION_STATE_COUNT] = {"invited", "readying", "preparing",

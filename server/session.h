@@ -96,6 +96,8 @@ void session_start(struct session_machine *m, const struct session_limits *limit
 /* Returns effects, or'ed. An event that means nothing in the present state changes nothing. */
 unsigned session_step(struct session_machine *m, const struct session_limits *limits,
                       const struct session_input *in, tick now);
+/* Ends it from any state, for a reason that lies with neither side: SESSION_DO_END is to follow. */
+void session_give_up(struct session_machine *m, enum reason reason);
 
 const char *session_state_name(enum session_state state);
 
