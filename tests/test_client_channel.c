@@ -284,6 +284,36 @@ static void test_redirect(void **state)
     (void)fake_expect(&w->server, w->ctx, MSG_REGISTER);
 }
 
+/* A server that drains sends away who has not registered yet; and who is not wanted elsewhere comes
+ * back. */
+static void test_redirect_refused(void **state)
+{
+    struct world *w = *state;
+    static struct fake_server other;
+    struct msg to = {.type = MSG_REDIRECT}, bye = {.type = MSG_BYE};
+
+    fake_start(&other);
+    memcpy(to.redirect_.url, other.url, strlen(other.url));
+    bye.bye_.reason = REASON_NOT_REGISTERED;
+    assert_int_equal(tryst_start(w->ctx), 0);
+    (void)fake_expect(&w->server, w->ctx, MSG_REGISTER);
+    fake_send(fake_conn_of(&w->server, w->ctx), &to);
+    for (int i = 0; i < 5000 && !fake_has(&other, w->ctx, MSG_REGISTER); i++) {
+        fake_run(&w->server);
+        fake_run(&other);
+    }
+    (void)fake_expect(&other, w->ctx, MSG_REGISTER);
+    unsigned before = w->server.accepted;
+    fake_send(fake_conn_of(&other, w->ctx), &bye);
+    for (int i = 0; i < 5000 && w->server.accepted == before; i++) {
+        fake_run(&w->server);
+        fake_run(&other);
+    }
+    (void)fake_expect(&w->server, w->ctx, MSG_REGISTER);
+    assert_int_equal(tryst_process(w->ctx), 0);
+    fake_stop(&other);
+}
+
 static void test_listening_later(void **state)
 {
     struct world *w = *state;
@@ -402,6 +432,7 @@ int main(void)
         TEST(test_messages_about_nothing),
         TEST(test_garbage_on_the_channel),
         TEST(test_redirect),
+        TEST(test_redirect_refused),
         TEST(test_listening_later),
         TEST(test_survey),
         TEST(test_survey_refuses),
