@@ -99,6 +99,11 @@ static void collect_store(struct store *s, struct metrics *m)
     m->value[METRIC_STORE_PENDING] = (double)store_pending(s);
     m->value[METRIC_STORE_ROWS] = (double)health.rows;
     m->value[METRIC_STORE_ROWS_DROPPED] = (double)health.dropped;
+    m->value[METRIC_STORE_SESSIONS_LOST] = (double)health.lost_sessions;
+    m->value[METRIC_STORE_ROWS_LOST] = (double)health.lost_others;
+    m->value[METRIC_STORE_ROWS_REMOVED] = (double)health.removed;
+    m->value[METRIC_STORE_FILE] = (double)health.bytes;
+    m->value[METRIC_STORE_FREE] = (double)health.free_bytes;
     m->commit = health.commit;
 }
 
