@@ -203,8 +203,7 @@ int service_all_taken(const struct service *s, const char *wanted, char *err, si
         if (h->taken)
             continue;
         if (is_named(h, "admin") || is_named(h, "metrics"))
-            return refuse(h, err, err_size, "there is no use for it%s",
-                          is_named(h, "admin") ? ", or it came twice" : " in this configuration");
+            return refuse(h, err, err_size, "it came twice");
         return refuse(h, err, err_size, "the configuration listens on %s, each once", wanted);
     }
     return 0;

@@ -16,13 +16,15 @@ out=$LAB/told err=$LAB/log/trystd.err
 mkfifo "$LAB/orders"
 exec 8<>"$LAB/orders"
 
+: >"$LAB/trystd.conf"
+
 # managed [OPTION...]: a manager with a daemon that has not been started
 managed() {
-    local state=$LAB/state
     : >"$out"
     : >"$err"
-    "$MANAGER" "$@" -- "$TRYSTD" --state-dir "$state" --admin-socket "$socket" --listen $here \
-        "${ports[@]}" --public-host $here --registration open <"$LAB/orders" >"$out" 2>"$err" 8>&- &
+    "$MANAGER" "$@" -- "$TRYSTD" -c "$LAB/trystd.conf" --state-dir "$LAB/state" \
+        --admin-socket "$socket" --listen $here "${ports[@]}" --public-host $here \
+        --registration open <"$LAB/orders" >"$out" 2>"$err" 8>&- &
     manager=$!
 }
 
@@ -69,6 +71,27 @@ for where in "$LAB/notify" "@tryst-test-$$"; do
     ok "start and stop over ${where/#$LAB/a path:}"
 done
 
+# A reload, with and without a mistake.
+managed --notify "$LAB/notify"
+order start
+told 1 "^notify READY=1$"
+echo 'max-sessions = 77' >"$LAB/trystd.conf"
+order signal 1
+told 1 "^notify RELOADING=1$"
+told 1 "^notify MONOTONIC_USEC=[0-9]+$"
+told 2 "^notify READY=1$"
+ctl "$socket" config && grep -qE "max-sessions.*77" "$LAB/stdout" || fail "the reload has no effect"
+echo 'max-sessions = many' >"$LAB/trystd.conf"
+order signal 1
+told 2 "^notify RELOADING=1$"
+told 3 "^notify READY=1$"
+ctl "$socket" config && grep -qE "max-sessions.*77" "$LAB/stdout" || fail "a mistake is in force"
+order signal 15
+told 1 "^exit 0$"
+: >"$LAB/trystd.conf"
+quit
+ok "reloads are told, with their beginning and their end"
+
 # A failed start: says why, with an errno.
 managed --notify "$LAB/notify" --socket "tryst=$here:5999"
 order start
@@ -108,13 +131,21 @@ quit
 
 # ---- sockets ----
 
+# metrics: served where the manager says
+metrics() {
+    exec 7<>"/dev/tcp/$here/9382" || return 1
+    printf 'GET /metrics HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' $here >&7
+    grep -q "^tryst_" <&7
+}
+
 handed=(--socket "tryst=$here:5382" --socket "tryst=$here:5383" --socket "tryst=$here:5384"
-    --socket "admin=$LAB/handed.sock")
+    --socket "admin=$LAB/handed.sock" --socket "metrics=$here:9382")
 managed --notify "$LAB/notify" "${handed[@]}"
 order start
 told 1 "^notify READY=1$"
 check "the admin socket is the manager's" ctl "$LAB/handed.sock" status
 check "and no other is made" test ! -e "$socket"
+check "metrics are at the manager's socket" metrics
 order signal 15
 told 1 "^exit 0$"
 check "which the daemon leaves in place" test -S "$LAB/handed.sock"
