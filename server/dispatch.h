@@ -357,7 +357,7 @@ void dispatch_check_session(struct dispatch *d, struct session *s);
 /*
  * Stops listening, lets the sessions under way end for so many seconds, tells every peer when to
  * come back, and where if `to` is another server's URL, and ends the loop. `to` may be "". Called
- * again it only shortens the time, and changes where to.
+ * again it only shortens the time, and changes where to unless `to` is NULL.
  */
 void dispatch_drain(struct dispatch *d, int64_t seconds, const char *to);
 /* The same as the admin asks for it: an admin_source's `drain`. */

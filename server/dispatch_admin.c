@@ -24,7 +24,10 @@ static void view_store(struct dispatch *d, struct view_status *out)
 static void view_warning(const struct dispatch *d, struct view_status *out)
 {
     char address[ENDPOINT_TEXT_SIZE];
-    if (d->private_only)
+    if (d->draining)
+        snprintf(out->warning, sizeof(out->warning),
+                 "draining: no new sessions, and the daemon ends with those under way");
+    else if (d->private_only)
         snprintf(out->warning, sizeof(out->warning),
                  "every peer comes from the private address %s: this server stands behind a NAT or "
                  "proxy that hides its "

@@ -98,7 +98,8 @@ void dispatch_drain(struct dispatch *d, int64_t seconds, const char *to)
     struct drain *drain = &d->drain;
     tick give_up_at = d->loop->now + seconds * TICK_S;
 
-    snprintf(drain->to, sizeof(drain->to), "%s", to);
+    if (to)
+        snprintf(drain->to, sizeof(drain->to), "%s", to);
     if (d->draining) {
         drain->give_up_at = tick_min(drain->give_up_at, give_up_at);
         return;
@@ -107,7 +108,7 @@ void dispatch_drain(struct dispatch *d, int64_t seconds, const char *to)
                (long long)seconds);
     service_stopping(d->service, (double)seconds);
     d->draining = true;
-    dispatch_tell_operator(d, "drain", NULL, to);
+    dispatch_tell_operator(d, "drain", NULL, drain->to);
     drain->give_up_at = give_up_at;
     net_stop_listening(d->net);
     /* Not at once: whoever asked for this is to hear that it goes on. */

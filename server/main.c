@@ -224,7 +224,7 @@ static void stop(struct ev_loop *loop, struct ev_signal *signal, int events)
     if (t->stopping)
         loop_end(&t->loop); /* said twice: now */
     else
-        dispatch_drain(&t->dispatch, t->conf.drain_timeout, "");
+        dispatch_drain(&t->dispatch, t->conf.drain_timeout, NULL);
     t->stopping = true;
 }
 

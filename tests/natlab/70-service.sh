@@ -72,6 +72,9 @@ for where in "$LAB/notify" "@tryst-test-$$"; do
 done
 
 # A reload, with and without a mistake.
+in_force() {
+    ctl "$socket" config && grep -qE "max-sessions.*77" "$LAB/stdout"
+}
 managed --notify "$LAB/notify"
 order start
 told 1 "^notify READY=1$"
@@ -80,12 +83,12 @@ order signal 1
 told 1 "^notify RELOADING=1$"
 told 1 "^notify MONOTONIC_USEC=[0-9]+$"
 told 2 "^notify READY=1$"
-ctl "$socket" config && grep -qE "max-sessions.*77" "$LAB/stdout" || fail "the reload has no effect"
+in_force || fail "the reload has no effect"
 echo 'max-sessions = many' >"$LAB/trystd.conf"
 order signal 1
 told 2 "^notify RELOADING=1$"
 told 3 "^notify READY=1$"
-ctl "$socket" config && grep -qE "max-sessions.*77" "$LAB/stdout" || fail "a mistake is in force"
+in_force || fail "a mistake is in force"
 order signal 15
 told 1 "^exit 0$"
 : >"$LAB/trystd.conf"

@@ -49,6 +49,7 @@ complains 3 "that is this server" ctl drain --to "$(ctl url)"
 
 in_flight
 check "an order to drain" ctl drain
+ctl status | grep -q "^warning *draining" || fail "the status does not say that it drains"
 kill -CONT "${PEER_PID[bert]}"
 ended "the server ends when the session has"
 check "which has met" lab_exit 0 $asking
