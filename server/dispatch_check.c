@@ -226,7 +226,7 @@ static struct prospect prospect_of(struct dispatch *d, struct session *s, struct
 static void log_check(const struct row_session *r, const struct prospect *p)
 {
     char a[KEY_TEXT_SIZE], b[KEY_TEXT_SIZE];
-    log_info("check: %s -> %s: %s, chance %.3f",
+    log_peer("check: %s -> %s: %s, chance %.3f",
              r->requester_name[0] ? r->requester_name : key_format(r->requester, a),
              r->target_name[0] ? r->target_name : key_format(r->target, b), reason_name(p->reason),
              p->chance / 1e6);

@@ -13,6 +13,8 @@
 void dispatch_configure_log(const struct conf *c)
 {
     log_set_level((enum log_level)(CONF_LOG_LEVEL_FIRST + c->log_level));
+    log_set_format((enum log_format)c->log_format);
+    log_set_addresses((enum log_addresses)c->log_addresses);
 }
 
 void dispatch_retain(struct dispatch *d)

@@ -241,7 +241,7 @@ void dispatch_register(struct dispatch *d, struct net_conn *conn, const uint8_t 
         reason = pick_name(d, p, m, invite, name);
     if (reason != REASON_OK) {
         log_stranger("refused %s from %s: %s", key_format(key, key_text),
-                     endpoint_format(&conn->remote, from), reason_text(reason));
+                     log_endpoint(&conn->remote, from), reason_text(reason));
         dispatch_dismiss(d, conn, reason, "", reason == REASON_BUSY ? BUSY_DELAY_MS : 0);
         return;
     }
@@ -259,8 +259,8 @@ void dispatch_register(struct dispatch *d, struct net_conn *conn, const uint8_t 
     p->registered = true;
     if (invite)
         use_invite(d, invite, p);
-    log_info("registered %s%s%s from %s%s", key_format(key, key_text),
-             peer_name(p)[0] ? " as " : "", peer_name(p), endpoint_format(&conn->remote, from),
+    log_peer("registered %s%s%s from %s%s", key_format(key, key_text),
+             peer_name(p)[0] ? " as " : "", peer_name(p), log_endpoint(&conn->remote, from),
              c->listening ? ", listening" : "");
     dispatch_tell_registered(d, p, c);
     greet(d, p, c, news);
@@ -273,7 +273,7 @@ void dispatch_leave(struct dispatch *d, struct channel *c)
     char key_text[KEY_TEXT_SIZE];
     if (p) {
         p->last_seen = stamp_now();
-        log_info("left: %s %s", key_format(p->key, key_text), peer_name(p));
+        log_peer("left: %s %s", key_format(p->key, key_text), peer_name(p));
         dispatch_tell_left(d, p, c);
     }
     dispatch_session_lost(d, c);

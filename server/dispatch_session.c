@@ -137,17 +137,42 @@ static void do_punch(struct dispatch *d, struct session *s)
     session_step(&s->machine, &s->limits, &in, d->loop->now);
 }
 
+/* One line for each session: who and whom, what came of it and why, how, and how well it was
+ * foreseen. */
 static void log_outcome(const struct session *s)
 {
     const struct row_session *r = s->row;
-    char a[KEY_TEXT_SIZE], b[KEY_TEXT_SIZE], id[2 * 4 + 1];
-    for (unsigned i = 0; i < 4; i++)
+    char a[KEY_TEXT_SIZE], b[KEY_TEXT_SIZE], id[2 * MSG_ID_SIZE + 1], chance[32] = "";
+    const char *requester = r->requester_name[0] ? r->requester_name : key_format(r->requester, a);
+    const char *target = r->target_name[0] ? r->target_name : key_format(r->target, b);
+    const char *outcome = r->reason == REASON_OK ? "connected" : "failed";
+    double ms = (double)(r->finished - r->started) / 1000.0;
+
+    for (unsigned i = 0; i < MSG_ID_SIZE; i++)
         snprintf(id + 2 * i, 3, "%02x", s->id[i]);
-    log_info("session %s: %s -> %s: %s after %u round%s, %.0f ms%s%s", id,
-             r->requester_name[0] ? r->requester_name : key_format(r->requester, a),
-             r->target_name[0] ? r->target_name : key_format(r->target, b), reason_name(r->reason),
-             r->rounds, r->rounds == 1 ? "" : "s", (double)(r->finished - r->started) / 1000.0,
-             r->text[0] ? ": " : "", r->text);
+    const struct log_field fields[] = {
+        {"session", id, 0},
+        {"requester", requester, 0},
+        {"target", target, 0},
+        {"outcome", outcome, 0},
+        {"reason", reason_name(r->reason), 0},
+        {"family", NULL, r->family},
+        {"rounds", NULL, r->rounds},
+        {"ms", NULL, ms},
+        {"chance", NULL, r->chance}, /* last: where there was no plan, it is left out */
+    };
+    const unsigned count = sizeof(fields) / sizeof(fields[0]);
+    if (r->punch)
+        snprintf(chance, sizeof(chance), ", chance %.3f", r->chance);
+    log_info_fields(fields, r->punch ? count : count - 1,
+                    "session %s: %s -> %s: %s%s%s%s after %u round%s, %.0f ms%s%s%s", id, requester,
+                    target, outcome, r->reason == REASON_OK ? "" : " (",
+                    r->reason == REASON_OK ? "" : reason_name(r->reason),
+                    r->reason != REASON_OK ? ")"
+                    : r->family == 6       ? " over IPv6"
+                                           : " over IPv4",
+                    r->rounds, r->rounds == 1 ? "" : "s", ms, chance, r->text[0] ? ": " : "",
+                    r->text);
 }
 
 void dispatch_session_free(struct dispatch *d, struct session *s)

@@ -109,7 +109,7 @@ static void put_observations(struct dispatch *d, const struct run *run, const st
 static void log_profile(const struct nat *n)
 {
     char address[ENDPOINT_TEXT_SIZE], words[200];
-    log_info("NAT %s: %s", endpoint_format_address(&n->address, address),
+    log_peer("NAT %s: %s", log_address(&n->address, address),
              nat_describe(&n->profile.nat, words, sizeof(words)));
 }
 

@@ -90,8 +90,26 @@ check_pure() {
     done
 }
 
+# Addresses of peers are logged as the operator wants them: by log_endpoint() and log_address() alone.
+# A file that logs may format addresses for other ends only if it is named here.
+check_log() {
+    local file
+    for file in server/*.c; do
+        [ "$file" = server/log.c ] && continue # does it
+        tr '\n' ' ' <"$file" | grep -Eq '\blog_[a-z_]+\([^;]*endpoint_format' &&
+            complain "$file logs an address past log_endpoint()"
+        case ${file##*/} in
+        dispatch.c | net.c | metrics_http.c) continue ;; # the server's own addresses
+        admin_list.c) continue ;;                    # what the store is asked for
+        esac
+        grep -q 'endpoint_format' "$file" && grep -Eq '\blog_[a-z_]+\(' "$file" &&
+            complain "$file logs, and formats addresses past log_endpoint()"
+    done
+}
+
 check_stages
 check_folders
+check_log
 check_pure
 [ "$bad" = 0 ] && echo "ok - no include points the wrong way"
 exit "$bad"

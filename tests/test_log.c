@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,6 +173,12 @@ static void test_long(void **state)
     free(text);
 }
 
+/* One kind of line. */
+static void knock(unsigned i)
+{
+    log_stranger("knock %u", i);
+}
+
 static void test_strangers(void **state)
 {
     unsigned left_out = 0;
@@ -180,14 +187,14 @@ static void test_strangers(void **state)
     log_open(LOG_LEVEL_INFO);
     capture();
     for (unsigned i = 0; i < 5000; i++)
-        log_stranger("knock %u", i);
+        knock(i);
     struct timespec wait = {1, 100000000};
     nanosleep(&wait, NULL);
-    log_stranger("last");
+    knock(5000);
     const char *out = captured();
     /* A second's turn may fall into the burst. */
     assert_in_range(lines(out), 11, 21);
-    const char *last = strstr(out, "last");
+    const char *last = strstr(out, "knock 5000");
     assert_non_null(last);
     for (const char *at = out; (at = strstr(at, " such lines left out)")) != NULL; at++) {
         const char *number = at;
@@ -197,6 +204,112 @@ static void test_strangers(void **state)
     }
     /* Nothing goes missing uncounted. */
     assert_int_equal(left_out + lines(out), 5001);
+}
+
+/* A flood of one kind does not keep another from being seen. */
+static void test_kinds(void **state)
+{
+    (void)state;
+    log_open(LOG_LEVEL_INFO);
+    capture();
+    for (unsigned i = 0; i < 1000; i++)
+        knock(i);
+    for (unsigned i = 0; i < 5; i++)
+        log_stranger("another kind %u", i);
+    for (unsigned i = 0; i < 50; i++)
+        log_peer("a peer's %u", i);
+    const char *out = captured();
+    assert_non_null(strstr(out, "another kind 4\n"));
+    assert_non_null(strstr(out, "a peer's 49\n"));
+    assert_null(strstr(out, "knock 999\n"));
+}
+
+/* Whatever a line says, it stays one object. */
+static void test_json(void **state)
+{
+    char *text = malloc(100001);
+    const struct log_field fields[] = {
+        {"who", "a \"b\" \\ \n \xff", 0}, {"ms", NULL, 12.5}, {"rounds", NULL, 3}};
+
+    (void)state;
+    assert_non_null(text);
+    memset(text, '"', 100000);
+    text[100000] = '\0';
+    log_open(LOG_LEVEL_INFO);
+    log_set_format(LOG_FORMAT_JSON);
+    capture();
+    log_warning("say \"%s\"", "\x1b\t\xc3\xbc\xe2\x80\xae");
+    log_info_fields(fields, 3, "with fields");
+    log_info("%s", text);
+    log_info_fields(&(struct log_field){"long", text, 0}, 1, "%s", text);
+    log_set_format(LOG_FORMAT_AUTO);
+    const char *out = captured();
+    assert_int_equal(lines(out), 4);
+    static const char *const said[] = {"say \"\x1b\t\xc3\xbc\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"",
+                                       "with fields"};
+    for (unsigned i = 0; i < 4; i++) {
+        json_error_t where;
+        json_t *o = json_loads(out, JSON_DISABLE_EOF_CHECK | JSON_REJECT_DUPLICATES, &where);
+        if (!o)
+            fail_msg("%s in %.300s", where.text, out);
+        assert_non_null(json_string_value(json_object_get(o, "time")));
+        assert_string_equal(json_string_value(json_object_get(o, "level")), i ? "info" : "warning");
+        if (i < 2)
+            assert_string_equal(json_string_value(json_object_get(o, "message")), said[i]);
+        if (i == 1) {
+            assert_string_equal(json_string_value(json_object_get(o, "who")),
+                                "a \"b\" \\ \n \xef\xbf\xbd");
+            assert_true(json_number_value(json_object_get(o, "ms")) > 12.4);
+            assert_int_equal(json_integer_value(json_object_get(o, "rounds")), 3);
+        }
+        json_decref(o);
+        out = strchr(out, '\n') + 1;
+        assert_true(out[-1] == '\n');
+    }
+    free(text);
+}
+
+static void test_formats(void **state)
+{
+    (void)state;
+    log_open(LOG_LEVEL_INFO);
+    capture();
+    log_set_format(LOG_FORMAT_JOURNAL);
+    log_notice("a");
+    log_set_format(LOG_FORMAT_PLAIN);
+    log_notice("b");
+    log_set_format(LOG_FORMAT_AUTO);
+    log_notice("c");
+    const char *out = captured();
+    assert_memory_equal(out, "<5>a\n", 5);
+    assert_non_null(strstr(out, "Z notice: b\n"));
+    assert_non_null(strstr(out, "Z notice: c\n"));
+}
+
+static void test_addresses(void **state)
+{
+    static const struct {
+        enum log_addresses shown;
+        const char *text, *endpoint, *address;
+    } rows[] = {
+        {LOG_ADDRESSES_FULL, "192.0.2.77:80", "192.0.2.77:80", "192.0.2.77"},
+        {LOG_ADDRESSES_SHORT, "192.0.2.77:80", "192.0.2.0/24", "192.0.2.0/24"},
+        {LOG_ADDRESSES_NONE, "192.0.2.77:80", "(hidden)", "(hidden)"},
+        {LOG_ADDRESSES_FULL, "[2001:db8:1:2::3]:80", "[2001:db8:1:2::3]:80", "2001:db8:1:2::3"},
+        {LOG_ADDRESSES_SHORT, "[2001:db8:1:2::3]:80", "2001:db8:1::/48", "2001:db8:1::/48"},
+        {LOG_ADDRESSES_NONE, "[2001:db8:1:2::3]:80", "(hidden)", "(hidden)"},
+    };
+    char out[ENDPOINT_TEXT_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct endpoint e;
+        assert_int_equal(endpoint_parse(rows[i].text, 0, &e), 0);
+        log_set_addresses(rows[i].shown);
+        assert_string_equal(log_endpoint(&e, out), rows[i].endpoint);
+        assert_string_equal(log_address(&e, out), rows[i].address);
+    }
+    log_set_addresses(LOG_ADDRESSES_FULL);
 }
 
 static void *writer(void *arg)
@@ -235,10 +348,12 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_levels),  cmocka_unit_test(test_names),
-        cmocka_unit_test(test_journal), cmocka_unit_test(test_escapes),
-        cmocka_unit_test(test_long),    cmocka_unit_test(test_strangers),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_levels),    cmocka_unit_test(test_names),
+        cmocka_unit_test(test_journal),   cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_long),      cmocka_unit_test(test_strangers),
+        cmocka_unit_test(test_threads),   cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_json),      cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_addresses),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
