@@ -150,6 +150,7 @@ static void store_news(struct ev_loop *loop, struct ev_async *async, int events)
     (void)loop;
     (void)events;
     dispatch_acknowledge(d);
+    dispatch_outcomes(d);
     dispatch_tell_store(d);
     while (store_next_answer(d->store, &ticket, &json) == 1) {
         if (d->admin)
@@ -509,6 +510,7 @@ void dispatch_close(struct dispatch *d)
     slab_destroy(&d->filter_tests);
     slab_destroy(&d->invites);
     peer_table_destroy(&d->table);
+    dispatch_outcomes_forget(d);
     free(d->acknowledging);
     sodium_memzero(d, sizeof(*d));
 }

@@ -28,7 +28,8 @@
  * -> schedule) and carries out the effects. Its parts, by subject: dispatch.c (messages in,
  * wake-ups), dispatch_register.c (who comes and goes), dispatch_survey.c (observations,
  * profiles), dispatch_probe.c (what the server tries out on NATs), dispatch_session.c
- * (introductions), dispatch_punch.c (from predictions to a plan on its way), dispatch_check.c (what
+ * (introductions), dispatch_outcome.c (what
+ * came of them), dispatch_punch.c (from predictions to a plan on its way), dispatch_check.c (what
  * a connection would come to), dispatch_conf.c (a new configuration), dispatch_drain.c (the end in
  * peace), dispatch_admin.c (views and
  * commands).
@@ -168,6 +169,9 @@ struct dispatch {
     struct ref
         *acknowledging; /* channels whose REGISTERED waits for the store; a ring, oldest first */
     uint32_t acknowledging_head, acknowledging_count, acknowledging_size;
+    struct {
+        struct outcome_due *first, *last;
+    } outcomes; /* that wait for the store, in the order of its rows */
     struct survey_servers
         servers[FAMILY_COUNT]; /* our addresses beside the one a channel goes to */
     struct server_url url;
@@ -182,7 +186,7 @@ struct dispatch {
     struct endpoint private_address;
     struct dispatch_stats stats;
     struct session_tally tally;
-    uint64_t scrapes;             /* of the metrics */
+    uint64_t scrapes; /* of the metrics */
     struct dispatch_reload reload;
     struct dispatch_walk walk[3]; /* of the admin's views */
 };
@@ -329,6 +333,15 @@ void dispatch_session_lost(struct dispatch *d, struct channel *c);
 /* Ends it here: both sides hear the reason, and it is recorded. */
 void dispatch_session_give_up(struct dispatch *d, struct session *s, enum reason reason);
 void dispatch_session_free(struct dispatch *d, struct session *s);
+
+/* ---- dispatch_outcome.c ---- */
+
+/* Tells a peer the outcome of its session once this row is on disk, or has no hope to be soon; 0:
+ * at once. */
+void dispatch_outcome(struct dispatch *d, struct ref channel, const struct msg_outcome *outcome,
+                      uint64_t row);
+void dispatch_outcomes(struct dispatch *d); /* sends those whose rows are on disk */
+void dispatch_outcomes_forget(struct dispatch *d);
 
 /* ---- dispatch_punch.c ---- */
 

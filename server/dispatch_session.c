@@ -20,20 +20,20 @@ static enum reason outcome_of(const struct session *s)
     return unmet && s->together != REASON_OK ? s->together : reason;
 }
 
-static void send_outcome(struct dispatch *d, struct session *s, unsigned side)
+static void send_outcome(struct dispatch *d, struct session *s, unsigned side, uint64_t row)
 {
-    struct msg m = {.type = MSG_OUTCOME};
-    m.outcome_.request = side == SIDE_REQUESTER ? s->request : 0;
-    m.outcome_.reason = (uint8_t)outcome_of(s);
-    memcpy(m.outcome_.session, s->id, sizeof(s->id));
+    struct msg_outcome m = {
+        .request = side == SIDE_REQUESTER ? s->request : 0,
+        .reason = (uint8_t)outcome_of(s),
+        .local_nat = dispatch_summary(d, s, side),
+    };
+    memcpy(m.session, s->id, sizeof(s->id));
     bool told = side == SIDE_TARGET && s->machine.outcome == REASON_CANCELLED;
-    snprintf(m.outcome_.text, sizeof(m.outcome_.text), "%s",
-             told ? "the requester has given up" : s->row->text);
-    m.outcome_.local_nat = dispatch_summary(d, s, side);
+    snprintf(m.text, sizeof(m.text), "%s", told ? "the requester has given up" : s->row->text);
     /* Nothing is told of a peer whose policy has not said yes. */
     if (side == SIDE_TARGET || s->row->accepted_us)
-        m.outcome_.remote_nat = dispatch_summary(d, s, !side);
-    dispatch_deliver(d, s->channel[side], &m);
+        m.remote_nat = dispatch_summary(d, s, !side);
+    dispatch_outcome(d, s->channel[side], &m, row);
 }
 
 /* A request that never became a session. */
@@ -83,12 +83,12 @@ static void start_waiting(struct dispatch *d, struct session *s)
 
 /* ---- effects ---- */
 
-static void put_session(struct dispatch *d, const struct session *s)
+/* The row's number; 0: it is not recorded. */
+static uint64_t put_session(struct dispatch *d, const struct session *s)
 {
     struct row row = {.kind = ROW_SESSION};
     row.session = *s->row;
-    if (!dispatch_is_check(s))
-        dispatch_put(d, &row);
+    return !dispatch_is_check(s) && dispatch_put(d, &row) ? d->sequence : 0;
 }
 
 static uint32_t since_us(const struct session *s)
@@ -241,10 +241,10 @@ static void do_end(struct dispatch *d, struct session *s)
     s->row->reason = (uint8_t)outcome_of(s);
     count_outcome(d, s);
     tally_end(d, s);
+    uint64_t row = put_session(d, s);
     if (!s->checked)
-        send_outcome(d, s, SIDE_REQUESTER);
-    send_outcome(d, s, SIDE_TARGET);
-    put_session(d, s);
+        send_outcome(d, s, SIDE_REQUESTER, row);
+    send_outcome(d, s, SIDE_TARGET, row);
     if (!s->checked)
         log_outcome(s);
     dispatch_tell_finished(d, s);
