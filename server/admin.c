@@ -13,6 +13,7 @@
 #include "admin_internal.h"
 #include "admin_socket.h"
 #include "log.h"
+#include "show.h"
 
 /* Clients of the admin socket: lines in, answers out, one request at a time. */
 
@@ -235,25 +236,43 @@ static struct admin_client *free_client(struct admin *admin)
 
 static void refuse_client(int fd, const char *why)
 {
-    char line[256];
-    int n =
-        snprintf(line, sizeof(line), ADMIN_ANSWER_BEGIN "\"ok\":false,\"error\":\"%s\"}\n", why);
+    json_t *error = show_text(why);
+    char *text = error ? json_dumps(error, SHOW_FLAGS | JSON_ENCODE_ANY) : NULL;
+    char line[512];
+    int n = snprintf(line, sizeof(line), ADMIN_ANSWER_BEGIN "\"ok\":false,\"error\":%s}\n",
+                     text ? text : "\"refused\"");
 
     if (send(fd, line, (size_t)n, MSG_NOSIGNAL) < 0) {
         /* It is gone already. */
     }
+    free(text);
+    json_decref(error);
     close(fd);
+}
+
+/* Who may come, for those who may not. */
+static void refuse_stranger(const struct admin *admin, int fd)
+{
+    char why[256];
+
+    snprintf(why, sizeof(why),
+             "only root, the daemon's user and members of %s%s%s%s%s%s may use this socket",
+             admin->operators.there ? "the group '" : "the socket's group",
+             admin->operators.there ? admin->operators.name : "", admin->operators.there ? "'" : "",
+             admin->readers.there ? " or of the group '" : "", admin->readers.name,
+             admin->readers.there ? "'" : "");
+    refuse_client(fd, why);
 }
 
 static void welcome(struct admin *admin, int fd)
 {
     uid_t uid;
     pid_t pid;
+    enum admin_standing standing = admin_socket_standing(admin, fd, &uid, &pid);
 
-    if (!admin_socket_may(admin, fd, &uid, &pid)) {
+    if (standing == ADMIN_STRANGER) {
         log_stranger("admin socket: uid %u, pid %d may not use it", (unsigned)uid, (int)pid);
-        refuse_client(fd,
-                      "only root, the daemon's user and the socket's group may use this socket");
+        refuse_stranger(admin, fd);
         return;
     }
     struct admin_client *c = free_client(admin);
@@ -263,6 +282,7 @@ static void welcome(struct admin *admin, int fd)
     }
     c->uid = uid;
     c->pid = pid;
+    c->standing = standing;
     log_debug("admin socket: uid %u, pid %d connected", (unsigned)uid, (int)pid);
 }
 

@@ -115,6 +115,13 @@ struct admin;
  */
 struct admin *admin_open(struct ev_loop *loop, const char *path, int handed_fd, struct store *store,
                          const struct admin_source *source, char *err, size_t err_size);
+/*
+ * Who besides root and the daemon's user may administer (none: the group of the socket file), and
+ * who may only look (none: nobody): groups by name or number, or "". Looks names up, so it belongs
+ * to the start. 0, or -1 with a sentence in err.
+ */
+int admin_set_groups(struct admin *admin, const char *operators, const char *readers, char *err,
+                     size_t err_size);
 /* Hands an answer that has come later, from the store or a reload, to whoever waits for it. */
 void admin_answers(struct admin *admin, uint64_t ticket, char *json);
 /*

@@ -58,6 +58,18 @@ int admin_moment_arg(struct admin_client *c, const json_t *args, const char *nam
     return -1;
 }
 
+int admin_address_arg(struct admin_client *c, const json_t *args, const char *name,
+                      struct endpoint *out)
+{
+    const char *text = admin_text_arg(args, name);
+
+    *out = endpoint_none();
+    if (!*text || endpoint_parse(text, 1, out) == 0)
+        return 0;
+    admin_refuse(c, "'%.64s' is not an address; 192.0.2.1 or 2001:db8::1 are", text);
+    return -1;
+}
+
 int admin_peer_filter(struct admin_client *c, const char *peer)
 {
     struct admin_filter *f = &c->filter;
@@ -68,6 +80,26 @@ int admin_peer_filter(struct admin_client *c, const char *peer)
         return 0;
     admin_refuse(c, "'%.80s' is neither a key nor a name", peer);
     return -1;
+}
+
+bool admin_may_change(struct admin_client *c, const char *what)
+{
+    const struct admin *admin = c->admin;
+
+    if (c->standing == ADMIN_OPERATOR)
+        return true;
+    log_notice("admin (uid %u, pid %d): may not %s", (unsigned)c->uid, (int)c->pid, what);
+    if (admin->operators.there)
+        admin_refuse(c,
+                     "'%s' changes something, and you may only look (readonly-group '%s'): that"
+                     " takes a member of the group '%s', or root",
+                     what, admin->readers.name, admin->operators.name);
+    else
+        admin_refuse(c,
+                     "'%s' changes something, and you may only look (readonly-group '%s'): that"
+                     " takes a member of the socket file's group, or root",
+                     what, admin->readers.name);
+    return false;
 }
 
 /* Who changes something is worth a line. */
@@ -115,6 +147,8 @@ void admin_run_log_level(struct admin_client *c, const json_t *args)
 {
     const char *name = admin_text_arg(args, "level");
 
+    if (*name && !admin_may_change(c, "log-level LEVEL"))
+        return;
     if (*name) {
         int level = log_level_from_name(name);
         if (level < 0) {
@@ -155,8 +189,9 @@ void admin_run_help(struct admin_client *c, const json_t *args)
     (void)args;
     for (size_t i = 0; i < ADMIN_COMMANDS; i++)
         json_array_append_new(list,
-                              json_pack("{s:s, s:s, s:s}", "name", admin_specs[i].name, "usage",
-                                        admin_specs[i].usage, "help", admin_specs[i].help));
+                              json_pack("{s:s, s:s, s:s, s:b}", "name", admin_specs[i].name,
+                                        "usage", admin_specs[i].usage, "help", admin_specs[i].help,
+                                        "changes", admin_specs[i].right == ADMIN_CHANGE));
     admin_reply(c, json_pack("{s:o}", "commands", list));
 }
 
@@ -169,6 +204,7 @@ static void (*const commands[ADMIN_COMMANDS])(struct admin_client *, const json_
     [ADMIN_SESSIONS] = admin_run_sessions,
     [ADMIN_SESSION] = admin_run_session,
     [ADMIN_NATS] = admin_run_nats,
+    [ADMIN_STATS] = admin_run_stats,
     [ADMIN_WATCH] = admin_run_watch,
     [ADMIN_URL] = admin_run_url,
     [ADMIN_INVITE] = admin_run_invite,
@@ -187,7 +223,8 @@ static void (*const commands[ADMIN_COMMANDS])(struct admin_client *, const json_
 
 static void run(struct admin_client *c, const struct admin_spec *spec, const json_t *args)
 {
-    commands[spec - admin_specs](c, args);
+    if (spec->right == ADMIN_READ || admin_may_change(c, spec->name))
+        commands[spec - admin_specs](c, args);
 }
 
 static void request_object(struct admin_client *c, const char *line)

@@ -41,7 +41,19 @@ struct admin_filter {
     char name[PEER_NAME_SIZE];
     struct endpoint address;
     char option[64];
-    bool changed; /* options that differ from their defaults */
+    bool changed;       /* options that differ from their defaults */
+    stamp since, until; /* 0: open */
+    bool listening;
+    uint8_t mapping, allocation; /* unknown: any */
+};
+
+/* What somebody may do, by the groups that he is in. */
+enum admin_standing { ADMIN_STRANGER, ADMIN_READER, ADMIN_OPERATOR };
+
+struct admin_group {
+    bool there;
+    gid_t gid;
+    char name[64]; /* as configured */
 };
 
 /* What a watcher has asked for; the peer stands in the client's filter. */
@@ -60,6 +72,7 @@ struct admin_client {
     struct admin *admin;
     int fd; /* -1: free */
     uid_t uid;
+    enum admin_standing standing;
     pid_t pid;
     ev_io read, write;
     ev_idle work; /* while there is something to make */
@@ -86,6 +99,7 @@ struct admin {
     int fd;
     char path[108];
     bool own_path; /* we made the socket file */
+    struct admin_group operators, readers;
     dev_t dev;
     ino_t ino;
     uint64_t tickets;
@@ -137,9 +151,15 @@ uint32_t admin_limit_arg(const json_t *args);
 bool admin_flag_arg(const json_t *args, const char *name);
 /* 0 with *out at 0 for an argument that is not there; -1 after a refusal. */
 int admin_moment_arg(struct admin_client *c, const json_t *args, const char *name, stamp *out);
+/* Whether the client may change something; refuses it if not. For the commands that only do so with
+ * an argument: the others are marked in admin.def. */
+bool admin_may_change(struct admin_client *c, const char *what);
 /* Sets the client's filter to a key, a name, or with "" to any peer; -1 after a refusal. */
 int admin_peer_filter(struct admin_client *c, const char *peer);
 stamp admin_wall_clock(void);
+/* The same for an address; none for one that is not there. */
+int admin_address_arg(struct admin_client *c, const json_t *args, const char *name,
+                      struct endpoint *out);
 /* Who changes something is worth a line in the log. */
 void admin_note(const struct admin_client *c, const char *what, const char *whom);
 
@@ -157,6 +177,7 @@ void admin_run_peers(struct admin_client *c, const json_t *args);
 void admin_run_sessions(struct admin_client *c, const json_t *args);
 void admin_run_session(struct admin_client *c, const json_t *args);
 void admin_run_nats(struct admin_client *c, const json_t *args);
+void admin_run_stats(struct admin_client *c, const json_t *args);
 
 /* --- admin_access.c --- */
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@
 
 #define BACKLOG     16
 #define SOCKET_MODE 0660
+/* Who comes is looked at here: a file has one group, and there may be two of them. */
+#define SOCKET_MODE_OPEN 0666
 
 static int fail(char *err, size_t err_size, const char *path, const char *what)
 {
@@ -155,21 +158,72 @@ static bool in_group(int fd, gid_t gid)
     return found;
 }
 
-bool admin_socket_may(const struct admin *admin, int fd, uid_t *uid, pid_t *pid)
+static bool peer_in_group(int fd, const struct ucred *peer, gid_t gid)
+{
+    return peer->gid == gid || in_group(fd, gid);
+}
+
+/* The group that the file has now: an operator may change it while the daemon runs. */
+static bool in_group_of_file(const struct admin *admin, int fd, const struct ucred *peer)
+{
+    struct stat st;
+
+    return admin->path[0] && stat(admin->path, &st) == 0 && peer_in_group(fd, peer, st.st_gid);
+}
+
+enum admin_standing admin_socket_standing(const struct admin *admin, int fd, uid_t *uid, pid_t *pid)
 {
     struct ucred peer;
     socklen_t size = sizeof(peer);
-    struct stat st;
 
     *uid = (uid_t)-1;
     *pid = -1;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
-        return false;
+        return ADMIN_STRANGER;
     *uid = peer.uid;
     *pid = peer.pid;
     if (peer.uid == 0 || peer.uid == geteuid())
-        return true;
-    /* The group that it has now: an operator may change it while the daemon runs. */
-    return admin->path[0] && stat(admin->path, &st) == 0 &&
-           (peer.gid == st.st_gid || in_group(fd, st.st_gid));
+        return ADMIN_OPERATOR;
+    if (admin->operators.there ? peer_in_group(fd, &peer, admin->operators.gid)
+                               : in_group_of_file(admin, fd, &peer))
+        return ADMIN_OPERATOR;
+    return admin->readers.there && peer_in_group(fd, &peer, admin->readers.gid) ? ADMIN_READER
+                                                                                : ADMIN_STRANGER;
+}
+
+/* --- groups --- */
+
+static int find_group(const char *option, const char *text, struct admin_group *out, char *err,
+                      size_t err_size)
+{
+    char *end;
+
+    memset(out, 0, sizeof(*out));
+    if (!*text)
+        return 0;
+    const struct group *g = getgrnam(text);
+    unsigned long number = strtoul(text, &end, 10);
+    if (!g && (*end || text[0] < '0' || text[0] > '9' || number >= (gid_t)-1)) {
+        snprintf(err, err_size,
+                 "%s: there is no group '%.64s'; make it (groupadd), or give a"
+                 " group's name or number",
+                 option, text);
+        return -1;
+    }
+    out->there = true;
+    out->gid = g ? g->gr_gid : (gid_t)number;
+    snprintf(out->name, sizeof(out->name), "%s", text);
+    return 0;
+}
+
+int admin_set_groups(struct admin *admin, const char *operators, const char *readers, char *err,
+                     size_t err_size)
+{
+    if (find_group("admin-group", operators, &admin->operators, err, err_size) ||
+        find_group("readonly-group", readers, &admin->readers, err, err_size))
+        return -1;
+    bool grouped = admin->operators.there || admin->readers.there;
+    if (admin->own_path && grouped && chmod(admin->path, SOCKET_MODE_OPEN))
+        return fail(err, err_size, admin->path, "cannot open it to its groups");
+    return 0;
 }

@@ -11,8 +11,9 @@
 int admin_socket_open(struct admin *admin, const char *path, int handed_fd, char *err,
                       size_t err_size);
 void admin_socket_close(struct admin *admin);
-/* Whether the process at the other end is root, our own user, or in the group of the socket's file.
- */
-bool admin_socket_may(const struct admin *admin, int fd, uid_t *uid, pid_t *pid);
+/* What the process at the other end may do: root, our own user and the operators' group all, the
+ * readers' group look. */
+enum admin_standing admin_socket_standing(const struct admin *admin, int fd, uid_t *uid,
+                                          pid_t *pid);
 
 #endif

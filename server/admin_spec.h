@@ -11,7 +11,7 @@
 
 #define ADMIN_SCHEMA   1
 #define ADMIN_LINE_MAX 65536 /* a request */
-#define ADMIN_ARGS_MAX 8
+#define ADMIN_ARGS_MAX 12
 
 enum admin_arg_kind {
     ADMIN_ARG_NONE,

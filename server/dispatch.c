@@ -388,7 +388,10 @@ static int open_admin(struct dispatch *d, char *err, size_t size)
     struct admin_source source = dispatch_admin_source(d);
     int handed = service_take_named(d->service, "admin");
     d->admin = admin_open(d->loop->ev, d->conf->admin_socket, handed, d->store, &source, err, size);
-    return d->admin ? 0 : -1;
+    return d->admin && admin_set_groups(d->admin, d->conf->admin_group, d->conf->readonly_group,
+                                        err, size) == 0
+               ? 0
+               : -1;
 }
 
 int dispatch_open(struct dispatch *d, struct net *net, const struct dispatch_options *options,

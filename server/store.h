@@ -178,12 +178,22 @@ void store_retain(struct store *s, const struct store_retention *wish);
  * answer. Returns 0, or -1 when too many queries wait.
  */
 struct store_query {
-    enum { QUERY_SESSIONS, QUERY_SESSION, QUERY_PEERS, QUERY_NATS, QUERY_OBSERVATIONS } what;
+    enum {
+        QUERY_SESSIONS,
+        QUERY_SESSION,
+        QUERY_STATS, /* sessions counted by reason, family and NATs */
+        QUERY_PEERS,
+        QUERY_NATS,
+        QUERY_OBSERVATIONS
+    } what;
     uint64_t ticket;
-    bool failed_only, active_only;
+    bool failed_only, active_only, connected_only;
+    bool by_reason; /* only those that ended for `reason` */
+    uint8_t reason;
+    uint8_t mapping, allocation;               /* of NATs; unknown: any */
     stamp since, until;                        /* 0: open */
     char peer[KEY_TEXT_SIZE + PEER_NAME_SIZE]; /* key or name, or "" */
-    char address[ENDPOINT_TEXT_SIZE];          /* of a NAT, or "" */
+    char address[ENDPOINT_TEXT_SIZE];          /* of a NAT, or that peers were seen at; or "" */
     char session[2 * MSG_ID_SIZE +
                  1]; /* QUERY_SESSION: its id in hexadecimal, or the beginning of it */
     uint32_t limit;  /* rows at most, newest first */

@@ -81,6 +81,14 @@ static void bind_named_blob(sqlite3_stmt *st, const char *name, const void *byte
         sqlite3_bind_blob(st, at, bytes, (int)size, SQLITE_TRANSIENT);
 }
 
+static void bind_named_text(sqlite3_stmt *st, const char *name, const char *text)
+{
+    int at = sqlite3_bind_parameter_index(st, name);
+
+    if (at > 0)
+        sqlite3_bind_text(st, at, text, -1, SQLITE_TRANSIENT);
+}
+
 /* Steps through the rows; `one` makes a value of each. NULL: SQLite failed. */
 static json_t *collect(sqlite3_stmt *st, uint32_t limit, bool *more,
                        json_t *(*one)(struct columns *))
@@ -144,6 +152,10 @@ static void add_conditions(struct select *s, const struct store_query *q)
 {
     if (q->failed_only)
         add(s, " AND reason<>0");
+    if (q->connected_only)
+        add(s, " AND reason=0");
+    if (q->by_reason)
+        add(s, " AND reason=:reason");
     if (q->since)
         add(s, " AND started>=:since");
     if (q->until)
@@ -183,6 +195,7 @@ static sqlite3_stmt *prepare_sessions(sqlite3 *db, const struct store_query *q, 
     if (st) {
         bind_named(st, ":since", q->since);
         bind_named(st, ":until", q->until);
+        bind_named(st, ":reason", q->reason);
         bind_named(st, ":limit", (int64_t)limit_of(q) + 1);
         bind_named(st, ":tag", store_key_tag(key));
         bind_named_blob(st, ":key", key, KEY_SIZE);
@@ -198,7 +211,7 @@ static json_t *query_sessions(sqlite3 *db, const struct store_query *q)
 
     if (q->peer[0] && find_key(db, q->peer, key))
         return refuse("no peer is known by the key or name '%s'", q->peer);
-    if (!q->failed_only)
+    if (!q->failed_only && !q->connected_only && !q->by_reason)
         found = answer(db, prepare_sessions(db, q, key, select_active), "sessions", limit_of(q),
                        store_show_session);
     json_t *list = json_object_get(found, "sessions");
@@ -298,12 +311,24 @@ static json_t *query_peers(sqlite3 *db, const struct store_query *q)
 
     if (q->peer[0] && find_key(db, q->peer, key))
         return refuse("no peer is known by the key or name '%s'", q->peer);
-    add(&s, "SELECT " PEER_NAMES " FROM peers");
-    add(&s, q->peer[0] ? " WHERE key=:key" : " ORDER BY last_seen DESC LIMIT :limit");
+    add(&s, "SELECT " PEER_NAMES " FROM peers WHERE 1");
+    if (q->peer[0])
+        add(&s, " AND key=:key");
+    if (q->since)
+        add(&s, " AND last_seen>=:since");
+    if (q->until)
+        add(&s, " AND last_seen<:until");
+    if (q->address[0]) /* "ADDRESS:port" or "[ADDRESS]:port" */
+        add(&s, " AND (substr(observed,1,length(:address)+1)=:address||':'"
+                " OR substr(observed,1,length(:address)+2)='['||:address||']')");
+    add(&s, " ORDER BY last_seen DESC LIMIT :limit");
     sqlite3_stmt *st = prepare(db, &s);
     if (st) {
+        bind_named(st, ":since", q->since);
+        bind_named(st, ":until", q->until);
         bind_named(st, ":limit", (int64_t)limit_of(q) + 1);
         bind_named_blob(st, ":key", key, sizeof(key));
+        bind_named_text(st, ":address", q->address);
     }
     return answer(db, st, "peers", limit_of(q), store_show_peer);
 }
@@ -315,9 +340,9 @@ static sqlite3_stmt *select_address(sqlite3 *db, const struct store_query *q, co
     add(&s, sql);
     sqlite3_stmt *st = prepare(db, &s);
     if (st) {
-        int at = sqlite3_bind_parameter_index(st, ":address");
-        if (at > 0)
-            sqlite3_bind_text(st, at, q->address, -1, SQLITE_STATIC);
+        bind_named_text(st, ":address", q->address);
+        bind_named(st, ":mapping", q->mapping);
+        bind_named(st, ":allocation", q->allocation);
         bind_named(st, ":limit", (int64_t)limit_of(q) + 1);
     }
     return st;
@@ -326,8 +351,10 @@ static sqlite3_stmt *select_address(sqlite3 *db, const struct store_query *q, co
 static json_t *query_nats(sqlite3 *db, const struct store_query *q)
 {
     const char *sql = q->address[0] ? "SELECT " NAT_NAMES " FROM nats WHERE address=:address"
-                                    : "SELECT " NAT_NAMES " FROM nats ORDER BY learnt DESC"
-                                      " LIMIT :limit";
+                                    : "SELECT " NAT_NAMES " FROM nats"
+                                      " WHERE :mapping IN (0,mapping)"
+                                      " AND :allocation IN (0,allocation)"
+                                      " ORDER BY learnt DESC LIMIT :limit";
 
     return answer(db, select_address(db, q, sql), "nats", limit_of(q), store_show_profile);
 }
@@ -357,11 +384,16 @@ static json_t *query_observations(sqlite3 *db, const struct store_query *q)
 
 json_t *store_answer_query(sqlite3 *db, const struct store_query *query)
 {
+    json_t *found;
+
     switch (query->what) {
     case QUERY_SESSIONS:
         return query_sessions(db, query);
     case QUERY_SESSION:
         return query_session(db, query);
+    case QUERY_STATS:
+        found = store_query_stats(db, query);
+        return found ? found : refuse_sqlite(db);
     case QUERY_PEERS:
         return query_peers(db, query);
     case QUERY_NATS:

@@ -4,15 +4,16 @@
 #
 # Completion for trystctl(1) in bash.
 
-_trystctl_commands="status peers sessions session nats watch metrics url invite allow deny kick drain config reload log-level help"
+_trystctl_commands="status peers sessions session nats stats watch metrics url invite allow deny kick drain config reload log-level help"
 
 _trystctl_options() {
     local common="--json --admin-socket --help"
 
     case $1 in
-    peers) echo "--all --limit $common" ;;
-    sessions) echo "--active --failed --since --until --peer --limit $common" ;;
-    nats) echo "--limit $common" ;;
+    peers) echo "--all --address --listening --since --until --limit $common" ;;
+    sessions) echo "--outcome --active --failed --reason --since --until --peer --limit $common" ;;
+    nats) echo "--all --mapping --allocation --limit $common" ;;
+    stats) echo "--since --until $common" ;;
     watch) echo "--kind --peer $common" ;;
     config) echo "--changed $common" ;;
     invite) echo "--name --ttl $common" ;;
@@ -42,6 +43,20 @@ _trystctl_words() {
     esac
 }
 
+# Words that an option may be given. Reasons are those of the sessions on record.
+_trystctl_values() {
+    case $1 in
+    --outcome) echo "active connected failed" ;;
+    --reason) _trystctl_ask stats | awk '/^REASON/ { on = 1; next } !NF { on = 0 } on { print $1 }' ;;
+    --mapping) echo "none eim adm apdm" ;;
+    --allocation) echo "preserve offset counter block random" ;;
+    --kind)
+        echo "registered left survey session session-started session-planned session-round \
+session-finished session-refused kick allow deny ban unban invite limit reload drain store"
+        ;;
+    esac
+}
+
 # The command is the first word that is neither an option nor the value of one.
 _trystctl_command() {
     local i
@@ -68,6 +83,14 @@ _trystctl() {
         ;;
     --peer)
         mapfile -t COMPREPLY < <(compgen -W "$(_trystctl_words allow)" -- "$word")
+        return
+        ;;
+    --outcome | --reason | --mapping | --allocation | --kind)
+        mapfile -t COMPREPLY < <(compgen -W "$(_trystctl_values "$before")" -- "$word")
+        return
+        ;;
+    --address)
+        mapfile -t COMPREPLY < <(compgen -W "$(_trystctl_words nats)" -- "$word")
         return
         ;;
     --since | --until | --limit | --name | --ttl | --timeout | --to) return ;;

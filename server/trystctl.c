@@ -137,6 +137,7 @@ static void (*const printers[ADMIN_COMMANDS])(const json_t *) = {
     [ADMIN_SESSIONS] = ctl_print_sessions,
     [ADMIN_SESSION] = ctl_print_session,
     [ADMIN_NATS] = print_nats,
+    [ADMIN_STATS] = ctl_print_stats,
     [ADMIN_METRICS] = print_metrics,
     [ADMIN_URL] = print_url,
     [ADMIN_INVITE] = print_url,

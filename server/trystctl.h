@@ -114,6 +114,7 @@ void ctl_print_session(const json_t *answer);
 void ctl_print_nat(const json_t *answer);
 void ctl_print_config(const json_t *answer);
 void ctl_print_reload(const json_t *answer);
+void ctl_print_stats(const json_t *answer);
 void ctl_print_help(const json_t *answer);
 /* Prints events until a signal or a closed stdout ends it: 0. -1: the daemon has ended. */
 int ctl_watch(struct ctl_lines *l, bool json);

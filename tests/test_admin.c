@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "proto/reason.h"
@@ -75,6 +77,10 @@ static bool fake_peer(void *user, size_t index, struct view_peer *out)
     snprintf(out->name, sizeof(out->name), "peer-%zu", index);
     memset(out->agent, 0xff, sizeof(out->agent) - 1); /* not UTF-8 */
     out->rtt_us = -1;
+    out->since = 1764494130000000;
+    out->observed = (struct endpoint){.family = 4, .port = 4000, .address = {192, 0, 2}};
+    out->observed.address[3] = (uint8_t)index;
+    out->listening = index % 2 == 0;
     return true;
 }
 
@@ -103,6 +109,8 @@ static bool fake_nat(void *user, size_t index, struct view_nat *out)
     out->address.family = 4;
     out->address.address[0] = 192;
     out->address.address[3] = (uint8_t)index;
+    out->nat.mapping = index % 2 ? NAT_APDM : NAT_EIM;
+    out->nat.allocation = index % 2 ? NAT_COUNTER : NAT_PRESERVE;
     return true;
 }
 
@@ -424,7 +432,20 @@ static void test_errors(void **state)
         {"session 000102030405060708090a0b0c0d0e0f0", "hexadecimal digits"},
         {"session 00", "no session"},
         {"sessions --since yesterday", "is no time"},
-        {"sessions --active --failed", "goes with"},
+        {"sessions --active --failed", "one outcome"},
+        {"sessions --outcome active --reason missed", "no reason yet"},
+        {"sessions --outcome perhaps", "active, connected and failed"},
+        {"sessions --reason mised", "did you mean 'missed'?"},
+        {"sessions --reason xyzzy", "is none"},
+        {"sessions --until soon", "is no time"},
+        {"peers --since soon", "is no time"},
+        {"peers --address here", "not an address"},
+        {"peers --listening home", "alone"},
+        {"peers --all --listening", "does not go with --all"},
+        {"nats --mapping eif", "none, eim, adm, apdm"},
+        {"nats --allocation counting", "preserve, offset"},
+        {"nats --all 192.0.2.1", "alone"},
+        {"stats --since soon", "is no time"},
         {"sessions --peer nobody", "no peer is known"},
         {"nats 1.2.3", "not an address"},
         {"nats 198.51.100.9", "nothing is known"},
@@ -531,6 +552,217 @@ static void publish(struct fixture *f, const char *kind, const char *role, int n
     admin_publish(f->admin, kind,
                   json_pack("{s:i, s:{s:s, s:s}}", "number", number, role, "key",
                             key_format(key, text), "name", number % 2 ? "odd" : "even"));
+}
+
+static void check_count(struct fixture *f, const char *line, const char *list, size_t count)
+{
+    json_t *answer = ask(f, line);
+
+    if (json_array_size(json_object_get(answer, list)) != count)
+        fail_msg("%s: %zu, not %zu", line, json_array_size(json_object_get(answer, list)), count);
+    json_decref(answer);
+}
+
+static void put_session(struct fixture *f, uint8_t number, uint8_t reason, uint8_t allocation)
+{
+    struct row row = {.kind = ROW_SESSION};
+    struct row_session *s = &row.session;
+
+    s->id[0] = number;
+    fill_key(s->requester, 1);
+    fill_key(s->target, 2);
+    s->started = 1764494130000000 + number * 1000000LL;
+    s->finished = s->started + 500000;
+    s->reason = reason;
+    s->family = reason == REASON_OK ? 4 : 0;
+    s->nat[0] = (struct nat_summary){.mapping = NAT_APDM, .allocation = allocation};
+    s->nat[1] = (struct nat_summary){.mapping = NAT_EIM, .allocation = NAT_PRESERVE};
+    assert_true(store_put(f->store, &row) > 0);
+    while (store_pending(f->store))
+        usleep(100);
+}
+
+static void test_filters(void **state)
+{
+    struct fixture *f = *state;
+
+    put_session(f, 1, REASON_OK, NAT_COUNTER);
+    put_session(f, 2, REASON_MISSED, NAT_RANDOM);
+    put_session(f, 3, REASON_PEER_OFFLINE, NAT_RANDOM);
+    check_count(f, "sessions", "sessions", 3);
+    check_count(f, "sessions --outcome connected", "sessions", 1);
+    check_count(f, "sessions --outcome failed", "sessions", 2);
+    check_count(f, "sessions --reason missed", "sessions", 1);
+    check_count(f, "sessions --reason ok", "sessions", 1);
+    check_count(f, "sessions --reason busy", "sessions", 0);
+    check_count(f, "sessions --reason missed --outcome connected", "sessions", 0);
+    check_count(f, "sessions --since 2025-11-30T09:15:32 --outcome failed", "sessions", 2);
+    check_count(f, "sessions --until 2025-11-30T09:15:33", "sessions", 2);
+    f->daemon.peers = 10;
+    f->daemon.nats = 4;
+    f->daemon.sessions = 4;
+    check_count(f, "sessions --active --since 1h", "sessions", 0); /* they began in 1970 */
+    check_count(f, "sessions --active --until 1h", "sessions", 4);
+    check_count(f, "peers --listening", "peers", 5);
+    check_count(f, "peers --address 192.0.2.3", "peers", 1);
+    check_count(f, "peers --address 192.0.2.3 --listening", "peers", 0);
+    check_count(f, "peers --since 1h", "peers", 0);
+    check_count(f, "peers --until 1h", "peers", 10);
+    check_count(f, "nats --mapping eim", "nats", 2);
+    check_count(f, "nats --mapping eim --allocation counter", "nats", 0);
+    check_count(f, "nats --mapping apdm --allocation counter", "nats", 2);
+}
+
+static void test_stored_lists(void **state)
+{
+    struct fixture *f = *state;
+    struct row row = {.kind = ROW_PEER};
+
+    fill_key(row.peer.key, 7);
+    row.peer.first_seen = row.peer.last_seen = 1764494130000000;
+    row.peer.observed = (struct endpoint){.family = 4, .port = 4000, .address = {192, 0, 2, 7}};
+    assert_true(store_put(f->store, &row) > 0);
+    fill_key(row.peer.key, 8);
+    assert_int_equal(endpoint_parse("[2001:db8::7]:4000", 0, &row.peer.observed), 0);
+    assert_true(store_put(f->store, &row) > 0);
+    row.kind = ROW_PROFILE;
+    memset(&row.profile, 0, sizeof(row.profile));
+    profile_init(&row.profile.profile);
+    row.profile.address = (struct endpoint){.family = 4, .address = {192, 0, 2, 7}};
+    row.profile.profile.nat.mapping = NAT_APDM;
+    row.profile.profile.nat.allocation = NAT_BLOCK;
+    assert_true(store_put(f->store, &row) > 0);
+    while (store_pending(f->store))
+        usleep(100);
+    check_count(f, "peers --all", "peers", 2);
+    check_count(f, "peers --all --address 192.0.2.7", "peers", 1);
+    check_count(f, "peers --all --address 192.0.2.70", "peers", 0);
+    check_count(f, "peers --all --address 2001:db8::7", "peers", 1);
+    check_count(f, "peers --all --since 2025-11-30T09:15:30", "peers", 2);
+    check_count(f, "peers --all --until 2025-11-30T09:15:30", "peers", 0);
+    check_count(f, "nats --all", "nats", 1);
+    check_count(f, "nats --all --allocation block", "nats", 1);
+    check_count(f, "nats --all --mapping eim", "nats", 0);
+}
+
+static void test_stats(void **state)
+{
+    struct fixture *f = *state;
+
+    for (uint8_t i = 0; i < 3; i++)
+        put_session(f, i, REASON_OK, NAT_COUNTER);
+    put_session(f, 3, REASON_MISSED, NAT_COUNTER);
+    put_session(f, 4, REASON_PEER_OFFLINE, NAT_RANDOM);
+    put_session(f, 5, REASON_PEER_OFFLINE, NAT_RANDOM);
+    json_t *answer = ask(f, "stats"), *stored = json_object_get(answer, "stored");
+    assert_true(json_is_object(json_object_get(answer, "since_start")));
+    assert_int_equal(json_integer_value(json_object_get(stored, "sessions")), 6);
+    assert_int_equal(json_integer_value(json_object_get(stored, "connected")), 3);
+    assert_int_equal(json_integer_value(json_object_get(stored, "failed")), 3);
+    assert_int_equal(json_integer_value(json_object_get(stored, "ipv4")), 3);
+    json_t *first = json_array_get(json_object_get(stored, "reasons"), 0);
+    assert_int_equal(json_array_size(json_object_get(stored, "reasons")), 2);
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(first, "reason"), "name")),
+        "peer-offline");
+    assert_int_equal(json_integer_value(json_object_get(first, "sessions")), 2);
+    first = json_array_get(json_object_get(stored, "nats"), 0);
+    assert_string_equal(json_string_value(json_array_get(json_object_get(first, "nats"), 0)),
+                        "counter");
+    assert_int_equal(json_integer_value(json_object_get(first, "sessions")), 4);
+    assert_int_equal(json_integer_value(json_object_get(first, "connected")), 3);
+    json_decref(answer);
+    answer = ask(f, "stats --since 2025-11-30T09:15:33 --until 2025-11-30T09:15:34");
+    stored = json_object_get(answer, "stored");
+    assert_int_equal(json_integer_value(json_object_get(stored, "sessions")), 1);
+    json_decref(answer);
+}
+
+/* --- who may do what --- */
+
+struct person {
+    gid_t gid, extra;
+};
+
+/* Asks as somebody else would, from a process of his own. NULL: could not connect. */
+static char *ask_as(struct fixture *f, struct person who, const char *line)
+{
+    int ends[2], status;
+
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(fflush(NULL), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        char answer[2048];
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+        memcpy(address.sun_path, f->path, sizeof(f->path));
+        if (setgroups(1, &who.extra) || setgid(who.gid) || setuid(64999) ||
+            connect(fd, (struct sockaddr *)&address, sizeof(address)))
+            _exit(1);
+        (void)!send(fd, line, strlen(line), MSG_NOSIGNAL);
+        ssize_t n = recv(fd, answer, sizeof(answer), 0);
+        _exit(n > 0 && write(ends[1], answer, (size_t)n) == n ? 0 : 2);
+    }
+    close(ends[1]);
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    while (waitpid(child, &status, WNOHANG) == 0)
+        turn(f);
+    char *text = calloc(1, 2049);
+    ssize_t n = read(ends[0], text, 2048);
+    close(ends[0]);
+    if (n > 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+static void check_as(struct fixture *f, struct person who, const char *line, const char *holds)
+{
+    char *text = ask_as(f, who, line);
+
+    if (!text || !strstr(text, holds))
+        fail_msg("gid %u, %u: %s: '%s' does not hold '%s'", who.gid, who.extra, line,
+                 text ? text : "(nothing)", holds);
+    free(text);
+}
+
+static void test_groups(void **state)
+{
+    struct fixture *f = *state;
+    struct person operators = {64001, 64009}, extra_operator = {64009, 64001};
+    struct person reader = {64002, 64009}, extra_reader = {64009, 64002}, both = {64002, 64001};
+    struct person stranger = {64009, 64008}, file_group = {64007, 64009};
+
+    if (geteuid() != 0)
+        skip(); /* nobody else can be anybody else */
+    assert_int_equal(chmod(f->directory, 0755), 0);
+    assert_int_equal(chown(f->path, (uid_t)-1, 64007), 0);
+    assert_null(ask_as(f, stranger, "status\n")); /* the file's mode keeps him out */
+    check_as(f, file_group, "kick x\n", "\"ok\":true");
+    assert_int_equal(admin_set_groups(f->admin, "64001", "64002", err, sizeof(err)), 0);
+    check_as(f, operators, "kick x\n", "\"ok\":true");
+    check_as(f, extra_operator, "log-level info\n", "\"ok\":true");
+    check_as(f, both, "kick x\n", "\"ok\":true");
+    check_as(f, reader, "status\n", "\"ok\":true");
+    check_as(f, extra_reader, "peers\n", "\"ok\":true");
+    check_as(f, reader, "watch\n", "\"watching\":true");
+    check_as(f, reader, "log-level\n", "\"level\"");
+    f->daemon.did[0] = '\0';
+    check_as(f, reader, "kick x\n", "takes a member of the group '64001'");
+    check_as(f, extra_reader, "{\"command\":\"kick\",\"args\":{\"peer\":\"x\"}}\n", "\"ok\":false");
+    check_as(f, reader, "log-level debug\n", "you may only look");
+    assert_string_equal(f->daemon.did, "");
+    check_as(f, stranger, "status\n", "the group '64001' or of the group '64002'");
+    check_as(f, file_group, "status\n", "\"ok\":false"); /* a group was named instead */
+    assert_int_equal(admin_set_groups(f->admin, "", "64002", err, sizeof(err)), 0);
+    check_as(f, file_group, "kick x\n", "\"ok\":true");
+    check_as(f, reader, "kick x\n", "socket file's group");
+    assert_int_equal(admin_set_groups(f->admin, "no such group", "", err, sizeof(err)), -1);
+    assert_non_null(strstr(err, "admin-group: there is no group"));
+    assert_int_equal(admin_set_groups(f->admin, "", "12x", err, sizeof(err)), -1);
+    assert_non_null(strstr(err, "readonly-group: there is no group"));
+    assert_int_equal(admin_set_groups(f->admin, "root", "", err, sizeof(err)), 0);
 }
 
 static void test_watch(void **state)
@@ -1007,16 +1239,14 @@ static void test_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_status),       TEST(test_errors),
-        TEST(test_table),        TEST(test_lists),
-        TEST(test_store_behind), TEST(test_commands),
-        TEST(test_reload),       TEST(test_config),
-        TEST(test_netcat),       TEST(test_bytewise),
-        TEST(test_bad_lines),    TEST(test_watch),
-        TEST(test_slow_watcher), TEST(test_watchers_are_few),
-        TEST(test_slow_reader),  TEST(test_leavers),
-        TEST(test_many_clients), TEST(test_socket_file),
-        TEST(test_handed_over),  cmocka_unit_test(test_words),
+        TEST(test_status),       TEST(test_errors),       TEST(test_table),
+        TEST(test_lists),        TEST(test_store_behind), TEST(test_commands),
+        TEST(test_reload),       TEST(test_config),       TEST(test_netcat),
+        TEST(test_bytewise),     TEST(test_bad_lines),    TEST(test_filters),
+        TEST(test_stored_lists), TEST(test_stats),        TEST(test_groups),
+        TEST(test_watch),        TEST(test_slow_watcher), TEST(test_watchers_are_few),
+        TEST(test_slow_reader),  TEST(test_leavers),      TEST(test_many_clients),
+        TEST(test_socket_file),  TEST(test_handed_over),  cmocka_unit_test(test_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
