@@ -72,7 +72,8 @@ rate "$TMP/static/trystd.service"
 
 # ---- user and directories ----
 
-if command -v systemd-sysusers >/dev/null && command -v systemd-tmpfiles >/dev/null; then
+if [ "$(id -u)" -eq 0 ] && command -v systemd-sysusers >/dev/null &&
+    command -v systemd-tmpfiles >/dev/null; then
     root=$TMP/root
     mkdir -p "$root/usr/lib/sysusers.d" "$root/usr/lib/tmpfiles.d" "$root/etc"
     cp "$units/tryst-sysusers.conf" "$root/usr/lib/sysusers.d/tryst.conf"
@@ -80,12 +81,10 @@ if command -v systemd-sysusers >/dev/null && command -v systemd-tmpfiles >/dev/n
     systemd-sysusers --root="$root" >"$TMP/out" 2>&1 || fail "systemd-sysusers"
     grep -q '^tryst:' "$root/etc/passwd" || fail "no user tryst"
     echo "ok - sysusers.d"
-    if [ "$(id -u)" -eq 0 ]; then
-        systemd-tmpfiles --root="$root" --create >"$TMP/out" 2>&1 || fail "systemd-tmpfiles"
-        owner=$(sed -n 's/^tryst:[^:]*:\([0-9]*\):\([0-9]*\):.*/\1:\2/p' "$root/etc/passwd")
-        [ "$(stat -c '%u:%g %a' "$root/var/lib/tryst")" = "$owner 700" ] || fail "/var/lib/tryst"
-        [ "$(stat -c '%u:%g %a' "$root/run/tryst")" = "$owner 755" ] || fail "/run/tryst"
-        [ "$(stat -c '%u:%g %a' "$root/etc/tryst")" = "0:0 755" ] || fail "/etc/tryst"
-        echo "ok - tmpfiles.d"
-    fi
+    systemd-tmpfiles --root="$root" --create >"$TMP/out" 2>&1 || fail "systemd-tmpfiles"
+    owner=$(sed -n 's/^tryst:[^:]*:\([0-9]*\):\([0-9]*\):.*/\1:\2/p' "$root/etc/passwd")
+    [ "$(stat -c '%u:%g %a' "$root/var/lib/tryst")" = "$owner 700" ] || fail "/var/lib/tryst"
+    [ "$(stat -c '%u:%g %a' "$root/run/tryst")" = "$owner 755" ] || fail "/run/tryst"
+    [ "$(stat -c '%u:%g %a' "$root/etc/tryst")" = "0:0 755" ] || fail "/etc/tryst"
+    echo "ok - tmpfiles.d"
 fi
