@@ -56,9 +56,8 @@ struct run {
     bool pooled; /* one host showed several public addresses */
     struct crossing {
         bool wanted;
-        char restart_needed[512]; /* changed options that wait for it: "listen, port" */
-        struct ref probe;         /* the reserved port */
-        tick answered_at;         /* the observation before it */
+        struct ref probe; /* the reserved port */
+        tick answered_at; /* the observation before it */
         tick rtt, opened_at;
         uint8_t told; /* CROSSING_...: what the peer says */
     } crossing;
@@ -133,13 +132,15 @@ struct dispatch_stats {
 /* Reloads, and what they have brought. */
 struct dispatch_reload {
     struct reload reader;
-    struct conf *conf;        /* in force */
-    struct conf started;      /* as the daemon was started with it */
-    struct conf read;         /* as it was read last */
-    struct conf before;       /* in force before the last reload */
-    struct conf defaults;     /* for comparison */
-    char restart_needed[512]; /* changed options that wait for it: "listen, port" */
-    bool wanted;              /* once more, after the read that is under way */
+    struct conf *conf;         /* in force */
+    struct conf started;       /* as the daemon was started with it */
+    struct conf read;          /* as it was read last */
+    struct conf before;        /* in force before the last reload */
+    struct conf defaults;      /* for comparison */
+    char restart_needed[512];  /* changed options that wait for it: "listen, port" */
+    uint64_t applied, refused; /* reloads so far */
+    bool failed;               /* the last one was refused */
+    bool wanted;               /* once more, after the read that is under way */
     /* Tickets of the admin socket: for the next read, and for the one under way. */
     uint64_t asked[ADMIN_CLIENTS_MAX], answering[ADMIN_CLIENTS_MAX];
     unsigned asked_count, answering_count;

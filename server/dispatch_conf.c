@@ -170,6 +170,8 @@ static void done(void *user, const struct conf *fresh, const char *err)
 {
     struct dispatch *d = user;
 
+    d->reload.failed = !fresh;
+    *(fresh ? &d->reload.applied : &d->reload.refused) += 1;
     if (fresh)
         apply(d, fresh);
     else

@@ -59,6 +59,10 @@ static void collect_process(const struct dispatch *d, double v[METRICS])
 static void collect_dispatch(const struct dispatch *d, struct metrics *m)
 {
     double *v = m->value;
+    m->reloads[0] = d->reload.applied;
+    m->reloads[1] = d->reload.refused;
+    v[METRIC_RELOAD_FAILED] = d->reload.failed;
+    v[METRIC_RESTART_PENDING] = d->reload.restart_needed[0] != '\0';
     v[METRIC_DRAINING] = d->draining;
     v[METRIC_PEERS] = d->table.channels.used;
     v[METRIC_PEERS_LISTENING] = d->table.listening;
@@ -81,7 +85,6 @@ static void collect_net(const struct net *net, struct metrics *m)
     double *v = m->value;
     v[METRIC_CONNECTIONS] = net->conns.used;
     v[METRIC_CONNECTIONS_ACCEPTED] = (double)s->accepted;
-    v[METRIC_CONNECTIONS_REFUSED] = (double)s->refused;
     v[METRIC_FRAMES_RECEIVED] = (double)s->frames_in;
     v[METRIC_FRAMES_SENT] = (double)s->frames_out;
     v[METRIC_HANDSHAKES] = (double)s->handshakes;

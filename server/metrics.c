@@ -151,6 +151,16 @@ static void put_closed(struct text *t, const char *name, const uint64_t counts[M
     }
 }
 
+static void put_reloads(struct text *t, const char *name, const uint64_t counts[2])
+{
+    for (unsigned refused = 0; refused < 2; refused++) {
+        put(t, "%s", name);
+        put_label(t, "{", "result", refused ? "refused" : "applied");
+        put(t, "}");
+        put_count(t, counts[refused]);
+    }
+}
+
 static void put_build(struct text *t, const char *name, const char *version)
 {
     put(t, "%s", name);
@@ -184,6 +194,9 @@ static void put_metric(struct text *t, const struct metrics *m, enum metric whic
     switch (which) {
     case METRIC_BUILD_INFO:
         put_build(t, name, m->version);
+        break;
+    case METRIC_RELOADS:
+        put_reloads(t, name, m->reloads);
         break;
     case METRIC_SESSIONS:
         put_sessions(t, name, &m->sessions);

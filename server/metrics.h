@@ -28,6 +28,7 @@ struct metrics {
     const char *version;
     double value[METRICS]; /* of those that have neither labels nor buckets */
     uint64_t closed[METRICS_CLOSINGS];
+    uint64_t reloads[2]; /* [1]: refused */
     struct session_tally sessions;
     struct histogram handshake, commit, busy;
 };

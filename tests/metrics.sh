@@ -276,6 +276,27 @@ check "memory is told" test "$(value tryst_resident_memory_bytes)" -gt 1000000
 check "the processor is told" awk -v v="$(value tryst_cpu_seconds_total)" 'BEGIN { exit !(v > 0) }'
 check "the store is well" is tryst_store_degraded 0
 
+# A reload counts, and so does one that is refused.
+echo 'rounds = 3' >>"$TMP/conf"
+ctl reload >"$TMP/out" || fail "reload"
+scrape
+check "a reload is counted" is 'tryst_reloads_total{result="applied"}' 1
+check "nothing waits for a restart" is tryst_restart_pending 0
+echo 'max-connections = 200' >>"$TMP/conf"
+ctl reload >"$TMP/out" || fail "reload"
+scrape
+check "an option waits for a restart" is tryst_restart_pending 1
+cp "$TMP/conf" "$TMP/good"
+echo 'rounds = many' >>"$TMP/conf"
+! ctl reload >"$TMP/out" 2>&1 || fail "a mistake is taken"
+scrape
+check "a refusal is counted" is 'tryst_reloads_total{result="refused"}' 1
+check "and stands" is tryst_reload_failed 1
+mv "$TMP/good" "$TMP/conf"
+ctl reload >"$TMP/out" || fail "reload"
+scrape
+check "until the next reload" is tryst_reload_failed 0
+
 # No key, no name, no address.
 for text in home-of-a 127.0.0.1 "$("$TRYST" id)" "$(TRYST_HOME=$TMP/b "$TRYST" id)"; do
     ! grep -qF -e "$text" "$TMP/metrics" || fail "the metrics tell $text"
