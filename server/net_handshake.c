@@ -27,7 +27,7 @@ struct net_handshake {
     struct handshake_job *jobs;
     struct handshake_result *results;
     unsigned capacity, job_head, job_count, result_head, result_count, in_hand;
-    tick spent; /* by all threads, on so many handshakes */
+    tick spent; /* by all threads, on so many genuine handshakes */
     uint64_t made;
     bool stopping;
     unsigned thread_count;
@@ -80,8 +80,10 @@ static void put_result(struct net_handshake *pool, const struct handshake_result
                        tick spent)
 {
     pthread_mutex_lock(&pool->lock);
-    pool->spent += spent;
-    pool->made++;
+    if (result->genuine) { /* others end early, and would make it look faster than it is */
+        pool->spent += spent;
+        pool->made++;
+    }
     pool->results[(pool->result_head + pool->result_count) % pool->capacity] = *result;
     pool->in_hand--;
     bool first = pool->result_count++ == 0;

@@ -113,6 +113,8 @@ static void test_pool(void **state)
     noise_wipe(&hs);
     struct net_handshake *pool = net_handshake_start(&server, 2, JOBS, wake, &fd);
     assert_non_null(pool);
+    double assumed = net_handshake_rate(pool);
+    assert_true(assumed >= 2 * 1000. && assumed <= 2 * 4000.);
     for (uint32_t i = 0; i < JOBS; i++) {
         job.conn = (struct ref){i, 1};
         assert_true(net_handshake_put(pool, &job));
@@ -127,6 +129,9 @@ static void test_pool(void **state)
             seen[r.conn.index] = true;
         }
     }
+    /* Measured by now. */
+    assert_true(net_handshake_rate(pool) > 0.);
+    assert_true(net_handshake_rate(pool) != assumed);
     assert_true(net_handshake_put(pool, &job));
     net_handshake_stop(pool); /* with a job in it */
     close(fd);
