@@ -35,6 +35,7 @@ void admin_drop(struct admin_client *c)
     ev_idle_stop(c->admin->loop, &c->work);
     ev_timer_stop(c->admin->loop, &c->patience);
     close(c->fd);
+    store_cancel(c->admin->store, c->ticket); /* nobody waits for it any more */
     free(c->in);
     free(c->out.bytes);
     free(c->head);
@@ -148,7 +149,7 @@ static void on_read(struct ev_loop *loop, ev_io *watcher, int events)
         if (c->in_len > 0 && c->in_len < ADMIN_LINE_MAX)
             c->in[c->in_len++] = '\n';
         c->ending = true;
-        if (c->watch.on && admin_watch_gone(c)) {
+        if ((c->watch.on || c->ticket) && admin_watch_gone(c)) {
             admin_drop(c);
             return;
         }

@@ -216,6 +216,8 @@ static void (*const commands[ADMIN_COMMANDS])(struct admin_client *, const json_
     [ADMIN_DRAIN] = admin_run_drain,
     [ADMIN_LOG_LEVEL] = admin_run_log_level,
     [ADMIN_HELP] = admin_run_help,
+    [ADMIN_CHECK_STORE] = admin_run_check_store,
+    [ADMIN_BACKUP] = admin_run_backup,
 };
 /* clang-format on */
 

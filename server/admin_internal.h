@@ -186,6 +186,11 @@ void admin_run_allow(struct admin_client *c, const json_t *args);
 void admin_run_deny(struct admin_client *c, const json_t *args);
 void admin_run_kick(struct admin_client *c, const json_t *args);
 
+/* --- admin_store.c --- */
+
+void admin_run_check_store(struct admin_client *c, const json_t *args);
+void admin_run_backup(struct admin_client *c, const json_t *args);
+
 /* --- admin_watch.c --- */
 
 void admin_run_watch(struct admin_client *c, const json_t *args);

@@ -46,6 +46,14 @@ static json_t *view_store(const struct view_status *v, const struct store_health
     json_object_set_new(o, "rows", json_integer((json_int_t)h->rows));
     json_object_set_new(o, "commits", json_integer((json_int_t)h->commits));
     json_object_set_new(o, "dropped", json_integer((json_int_t)h->dropped));
+    json_object_set_new(o, "lost_sessions", json_integer((json_int_t)h->lost_sessions));
+    json_object_set_new(o, "lost_others", json_integer((json_int_t)h->lost_others));
+    json_object_set_new(o, "removed", json_integer((json_int_t)h->removed));
+    json_object_set_new(o, "bytes", json_integer((json_int_t)h->bytes));
+    json_object_set_new(o, "free_bytes", json_integer((json_int_t)h->free_bytes));
+    json_object_set_new(o, "job", h->job ? json_string(h->job) : json_null());
+    json_object_set_new(o, "job_done", json_integer(h->job_done));
+    json_object_set_new(o, "job_total", json_integer(h->job_total));
     json_object_set_new(o, "commit_last_us", json_integer((json_int_t)(h->commit_last / TICK_US)));
     json_object_set_new(o, "commit_worst_us",
                         json_integer((json_int_t)(h->commit_worst / TICK_US)));

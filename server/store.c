@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "log.h"
+#include "show.h"
 #include "store_internal.h"
 
 int64_t store_now(void)
@@ -71,6 +72,7 @@ static void release(struct store *s)
     pthread_cond_destroy(&s->reader.news);
     pthread_mutex_destroy(&s->writer.lock);
     pthread_mutex_destroy(&s->reader.lock);
+    store_job_destroy(&s->job);
     free(s->path);
     free(s);
 }
@@ -91,6 +93,7 @@ struct store *store_open(const char *path, void (*wake)(void *user), void *user,
     pthread_mutex_init(&s->reader.lock, NULL);
     init_condition(&s->writer.news);
     init_condition(&s->reader.news);
+    store_job_init(&s->job);
     if (store_open_files(s, path, err, err_size)) {
         release(s);
         return NULL;
@@ -267,6 +270,7 @@ void store_health(struct store *s, struct store_health *out)
                  (long long)(hangs / TICK_S));
     }
     pthread_mutex_unlock(&s->writer.lock);
+    store_job_health(&s->job, out);
 }
 
 void store_retain(struct store *s, const struct store_retention *wish)
@@ -280,10 +284,39 @@ void store_retain(struct store *s, const struct store_retention *wish)
     pthread_mutex_unlock(&w->lock);
 }
 
+/* Its answer comes as a query's does, but no query waits for it. */
+static int ask_job(struct store *s, const struct store_query *query)
+{
+    struct store_reader *r = &s->reader;
+
+    pthread_mutex_lock(&r->lock);
+    bool room = r->waiting < STORE_QUERIES && !r->closing;
+    r->waiting += room;
+    pthread_mutex_unlock(&r->lock);
+    if (!room)
+        return -1;
+    const char *error = store_job_begin(s, query);
+    if (error) {
+        json_t *refusal = store_job_refuse(error);
+        store_post(s, query->ticket, refusal ? json_dumps(refusal, SHOW_FLAGS) : NULL);
+        json_decref(refusal);
+    }
+    return 0;
+}
+
+void store_cancel(struct store *s, uint64_t ticket)
+{
+    if (ticket)
+        store_job_cancel(&s->job, ticket);
+}
+
 int store_ask(struct store *s, const struct store_query *query)
 {
     struct store_reader *r = &s->reader;
     int result = -1;
+
+    if (query->what == QUERY_CHECK || query->what == QUERY_BACKUP)
+        return ask_job(s, query);
 
     pthread_mutex_lock(&r->lock);
     if (r->waiting < STORE_QUERIES && !r->closing) {
@@ -354,6 +387,7 @@ void store_close(struct store *s)
 {
     if (!s)
         return;
+    store_job_end(&s->job);
     stop_reader(&s->reader);
     stop_writer(&s->writer);
     release(s);

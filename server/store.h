@@ -156,6 +156,8 @@ struct store_health {
     uint64_t lost_sessions, lost_others; /* given up for want of room, since the start */
     uint64_t removed;                    /* rows that were too old, or too many, since the start */
     uint64_t bytes, free_bytes;          /* of the file; free: will be used again */
+    const char *job;                     /* "check-store" or "backup" while one is under way */
+    unsigned job_done, job_total;        /* pages */
     tick commit_last, commit_worst;      /* durations */
     struct histogram commit;             /* of every commit that succeeded */
 };
@@ -177,6 +179,7 @@ void store_retain(struct store *s, const struct store_retention *wish);
  * Queries for people: answered by the reader thread as JSON text. `ticket` comes back with the
  * answer. Returns 0, or -1 when too many queries wait.
  */
+#define STORE_NAME_SIZE 129
 struct store_query {
     enum {
         QUERY_SESSIONS,
@@ -184,7 +187,9 @@ struct store_query {
         QUERY_STATS, /* sessions counted by reason, family and NATs */
         QUERY_PEERS,
         QUERY_NATS,
-        QUERY_OBSERVATIONS
+        QUERY_OBSERVATIONS,
+        QUERY_CHECK,
+        QUERY_BACKUP
     } what;
     uint64_t ticket;
     bool failed_only, active_only, connected_only;
@@ -195,10 +200,17 @@ struct store_query {
     char peer[KEY_TEXT_SIZE + PEER_NAME_SIZE]; /* key or name, or "" */
     char address[ENDPOINT_TEXT_SIZE];          /* of a NAT, or that peers were seen at; or "" */
     char session[2 * MSG_ID_SIZE +
-                 1]; /* QUERY_SESSION: its id in hexadecimal, or the beginning of it */
-    uint32_t limit;  /* rows at most, newest first */
+                 1];            /* QUERY_SESSION: its id in hexadecimal, or the beginning of it */
+    uint32_t limit;             /* rows at most, newest first */
+    bool quick;                 /* QUERY_CHECK: leave out what takes longest */
+    bool force;                 /* QUERY_BACKUP: replace one of the same name */
+    char name[STORE_NAME_SIZE]; /* QUERY_BACKUP: of the file, "" for one made of the time */
 };
 int store_ask(struct store *s, const struct store_query *query);
+/* Interrupts the check or the backup that was asked for by this ticket, if it still runs. */
+void store_cancel(struct store *s, uint64_t ticket);
+/* Whether a backup may have this name. */
+bool store_backup_name(const char *name);
 /* Returns 1 and an answer (malloc'ed JSON, an object, now the caller's), 0 if there is none yet.
  * Called on the loop. */
 int store_next_answer(struct store *s, uint64_t *ticket, char **json);

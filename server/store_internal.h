@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "store.h"
+#include "store_job.h"
 #include "store_sql.h"
 
 /* Shared by store.c (the queue), store_open.c, store_writer.c and store_reader.c; by nobody else.
@@ -92,6 +93,7 @@ struct store {
     char *path;
     struct store_writer writer;
     struct store_reader reader;
+    struct store_job job;
 };
 
 /* Opens both connections, migrates, prepares. 0, or -1 with err; store_close_files() in either
@@ -104,6 +106,8 @@ int store_abort_active(struct store_writer *w, unsigned *rows);
 
 void *store_writer_run(void *store);
 void *store_reader_run(void *store);
+/* Hands an answer to the loop; NULL: there was no memory for it. On any thread. */
+void store_post(struct store *s, uint64_t ticket, char *json);
 
 /* The answer to one query, an object; NULL when memory ran out. Runs on the reader's thread. */
 /* The counts of QUERY_STATS. */

@@ -400,6 +400,9 @@ json_t *store_answer_query(sqlite3 *db, const struct store_query *query)
         return query_nats(db, query);
     case QUERY_OBSERVATIONS:
         return query_observations(db, query);
+    case QUERY_CHECK: /* no queries: see store_job.c */
+    case QUERY_BACKUP:
+        break;
     }
     return refuse("unknown query");
 }

@@ -57,15 +57,18 @@ static char *answer_text(struct store_reader *r, const struct store_query *query
     sqlite3_progress_handler(r->db, 0, NULL, NULL);
     char *text = answer ? json_dumps(answer, SHOW_FLAGS) : NULL;
     json_decref(answer);
-    return text ? text : strdup("{\"ok\":false,\"error\":\"not enough memory for the answer\"}");
+    return text;
 }
 
-static void post(struct store_reader *r, uint64_t ticket, char *json)
+void store_post(struct store *s, uint64_t ticket, char *json)
 {
+    struct store_reader *r = &s->reader;
     struct store_answer *a = malloc(sizeof(*a));
 
+    if (!json)
+        json = strdup("{\"ok\":false,\"error\":\"not enough memory for the answer\"}");
     pthread_mutex_lock(&r->lock);
-    if (a) {
+    if (a && json) {
         *a = (struct store_answer){NULL, ticket, json};
         if (r->newest)
             r->newest->next = a;
@@ -75,8 +78,11 @@ static void post(struct store_reader *r, uint64_t ticket, char *json)
     } else {
         r->waiting--; /* whoever asked sees no answer; better than no daemon */
         free(json);
+        free(a);
     }
     pthread_mutex_unlock(&r->lock);
+    if (s->wake)
+        s->wake(s->user);
 }
 
 void *store_reader_run(void *store)
@@ -84,13 +90,7 @@ void *store_reader_run(void *store)
     struct store *s = store;
     struct store_query query;
 
-    while (take_query(&s->reader, &query)) {
-        char *json = answer_text(&s->reader, &query);
-        if (!json)
-            continue;
-        post(&s->reader, query.ticket, json);
-        if (s->wake)
-            s->wake(s->user);
-    }
+    while (take_query(&s->reader, &query))
+        store_post(s, query.ticket, answer_text(&s->reader, &query));
     return NULL;
 }

@@ -146,7 +146,14 @@ static const char v3_gaps[] =
 
 static const char v3_views[] =
     "CREATE VIEW gap_overview AS SELECT number," V1_TIME("since") V1_TIME("until")
-    "sessions, observations, profiles, why FROM gaps;";
+    "sessions, observations, profiles, why FROM gaps;"
+
+    "CREATE VIEW day_overview AS SELECT date(started/1000000,'unixepoch') AS day,"
+    "count(*) AS sessions, sum(reason=0) AS connected, sum(reason<>0) AS failed,"
+    "round(100.0*sum(reason=0)/count(*),1) AS connected_percent,"
+    "round(avg(CASE WHEN reason=0 THEN (finished-started)/1e3 END),1) AS connected_ms,"
+    "count(DISTINCT requester_tag) AS requesters, count(DISTINCT target_tag) AS targets"
+    " FROM sessions GROUP BY day;";
 
 /* clang-format on */
 

@@ -4,7 +4,7 @@
 #
 # Completion for trystctl(1) in bash.
 
-_trystctl_commands="status peers sessions session nats stats watch metrics url invite allow deny kick drain config reload log-level help"
+_trystctl_commands="status peers sessions session nats stats watch metrics url invite allow deny kick drain config reload check-store backup log-level help"
 
 _trystctl_options() {
     local common="--json --admin-socket --help"
@@ -17,6 +17,8 @@ _trystctl_options() {
     watch) echo "--kind --peer $common" ;;
     config) echo "--changed $common" ;;
     invite) echo "--name --ttl $common" ;;
+    check-store) echo "--quick $common" ;;
+    backup) echo "--force $common" ;;
     drain) echo "--timeout --to $common" ;;
     '') echo "--version $common" ;;
     *) echo "$common" ;;

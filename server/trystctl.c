@@ -143,6 +143,8 @@ static void (*const printers[ADMIN_COMMANDS])(const json_t *) = {
     [ADMIN_INVITE] = print_url,
     [ADMIN_CONFIG] = ctl_print_config,
     [ADMIN_RELOAD] = ctl_print_reload,
+    [ADMIN_CHECK_STORE] = ctl_print_check_store,
+    [ADMIN_BACKUP] = ctl_print_backup,
     [ADMIN_LOG_LEVEL] = print_level,
     [ADMIN_HELP] = ctl_print_help,
 };

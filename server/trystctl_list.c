@@ -29,6 +29,17 @@ static void print_store(const json_t *store)
                         ctl_count(ctl_int(store, "commits"), "commit"), ctl_int(store, "pending"),
                         ctl_span(ctl_int(store, "commit_last_us")),
                         ctl_span(ctl_int(store, "commit_worst_us"))));
+    if (ctl_int(store, "lost_sessions"))
+        line("", CTL_YELLOW,
+             ctl_format("%s not recorded; gap_overview in the database says when",
+                        ctl_count(ctl_int(store, "lost_sessions"), "session")));
+    if (ctl_has(store, "job"))
+        line("", CTL_PLAIN,
+             ctl_format("%s under way%s", ctl_text(store, "job"),
+                        ctl_int(store, "job_total") > 0
+                            ? ctl_format(": %d%%", (int)(100 * ctl_int(store, "job_done") /
+                                                         ctl_int(store, "job_total")))
+                            : ""));
     if (ctl_int(store, "dropped"))
         line("", CTL_YELLOW,
              ctl_format("%s left out; the log says why",

@@ -412,6 +412,97 @@ static void test_aborted(void **state)
     assert_int_equal(fixture_count(f, q, "sessions"), 300);
 }
 
+/* The next view that the manual describes, with its columns; NULL: there is none. */
+static char *next_view(char *manual, char view[64], char columns[2048])
+{
+    char *at = strstr(manual, ".It Sy ");
+
+    if (!at || sscanf(at, ".It Sy %63s", view) != 1)
+        return NULL;
+    char *list = strstr(at, "\n.D1 ");
+    assert_non_null(list);
+    list += 5;
+    char *end = strchr(list, '\n');
+    assert_non_null(end);
+    size_t n = 0;
+    for (const char *c = list; c < end; c++) {
+        assert_true(n < 2047);
+        if (*c != ' ')
+            columns[n++] = *c;
+    }
+    columns[n] = '\0';
+    return end;
+}
+
+static void real_columns(sqlite3 *db, const char *view, char columns[2048])
+{
+    char sql[128];
+    sqlite3_stmt *st;
+
+    snprintf(sql, sizeof(sql), "SELECT group_concat(name,',') FROM pragma_table_info('%s')", view);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    const char *text = (const char *)sqlite3_column_text(st, 0);
+    snprintf(columns, 2048, "%s", text ? text : "no such view");
+    sqlite3_finalize(st);
+}
+
+static char *read_manual(void)
+{
+    static char manual[65536];
+    const char *top = getenv("abs_top_srcdir");
+    char path[512];
+
+    snprintf(path, sizeof(path), "%s/server/trystd.8", top ? top : "..");
+    FILE *in = fopen(path, "r");
+    assert_non_null(in);
+    manual[fread(manual, 1, sizeof(manual) - 1, in)] = '\0';
+    (void)fclose(in);
+    return manual;
+}
+
+/* Runs every query that the manual shows as `sqlite3 ... "QUERY"`. Returns how many. */
+static unsigned run_examples(sqlite3 *db, char *at)
+{
+    unsigned count = 0;
+    char *message = NULL;
+
+    while ((at = strstr(at, "\nsqlite3 -readonly"))) {
+        char *begin = strchr(at, '"'), *end = begin ? strchr(begin + 1, '"') : NULL;
+        assert_non_null(end);
+        *end = '\0';
+        if (sqlite3_exec(db, begin + 1, NULL, NULL, &message))
+            fail_msg("%s: %s", begin + 1, message);
+        at = end + 1;
+        count++;
+    }
+    return count;
+}
+
+/* The manual names every view with all of its columns in their order, and its queries run. */
+static void test_manual(void **state)
+{
+    struct fixture *f = *state;
+    char *manual = read_manual(), *at = manual, view[64], told[2048], real[2048];
+    unsigned views = 0;
+    sqlite3 *db;
+    sqlite3_stmt *st;
+
+    assert_int_equal(sqlite3_open_v2(f->path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    for (; (at = next_view(at, view, told)); views++) {
+        real_columns(db, view, real);
+        assert_string_equal(told, real);
+    }
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM sqlite_schema WHERE type='view'",
+                                        -1, &st, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_int(st, 0), views);
+    sqlite3_finalize(st);
+    assert_true(run_examples(db, manual) >= 3);
+    sqlite3_close(db);
+}
+
 /* The documented views can be read, and spell numbers out. */
 static void test_views(void **state)
 {
@@ -463,6 +554,7 @@ int main(void)
         TEST(test_observations),
         TEST(test_aborted),
         TEST(test_views),
+        TEST(test_manual),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
