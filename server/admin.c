@@ -278,6 +278,8 @@ static void welcome(struct admin *admin, int fd)
     }
     struct admin_client *c = free_client(admin);
     if (!c || !start_client(admin, c, fd)) {
+        if (admin->source.client_refused)
+            admin->source.client_refused(admin->source.user);
         refuse_client(fd, "too many admin clients; try again");
         return;
     }

@@ -82,6 +82,14 @@ struct view_option { /* of the configuration; values as they stand in a file */
     bool restart;                  /* a new value needs one */
 };
 
+struct view_limit {
+    const char *name, *option, *help; /* option: "" where the limit is fixed */
+    uint64_t used, most;
+    bool used_known, most_known; /* many addresses or keys have a limit each: none is named here */
+    uint64_t hits;
+    stamp last; /* hit; 0: never */
+};
+
 /*
  * Views walk by index, upwards from 0: false ends the walk. A long walk goes on over several
  * wake-ups of the loop: rows that come or go meanwhile may be left out or seen twice.
@@ -95,6 +103,9 @@ struct admin_source {
     /* All metrics as text, ended by a zero byte; returns its length, or 0 when it does not fit. */
     size_t (*metrics)(void *user, char *out, size_t size);
     bool (*option)(void *user, size_t index, struct view_option *out);
+    bool (*limit)(void *user, size_t index, struct view_limit *out);
+    /* Somebody was turned away from the admin socket: there are ADMIN_CLIENTS_MAX. */
+    void (*client_refused)(void *user);
     /* Commands: 0, or -1 with a sentence in err. */
     int (*invite)(void *user, const char *name, int64_t ttl_seconds, char url[SERVER_URL_SIZE + 64],
                   char *err, size_t size);

@@ -206,6 +206,7 @@ static void (*const commands[ADMIN_COMMANDS])(struct admin_client *, const json_
     [ADMIN_NATS] = admin_run_nats,
     [ADMIN_STATS] = admin_run_stats,
     [ADMIN_WATCH] = admin_run_watch,
+    [ADMIN_LIMITS] = admin_run_limits,
     [ADMIN_URL] = admin_run_url,
     [ADMIN_INVITE] = admin_run_invite,
     [ADMIN_ALLOW] = admin_run_allow,

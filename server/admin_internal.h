@@ -204,6 +204,10 @@ bool admin_watch_gone(const struct admin_client *c);
 void admin_run_config(struct admin_client *c, const json_t *args);
 void admin_run_reload(struct admin_client *c, const json_t *args);
 
+/* --- admin_limit.c --- */
+
+void admin_run_limits(struct admin_client *c, const json_t *args);
+
 /* --- admin_view.c --- */
 
 json_t *admin_view_status(const struct view_status *v, const struct store_health *health);

@@ -41,6 +41,7 @@ bool dispatch_put(struct dispatch *d, const struct row *row)
     uint64_t sequence = store_put(d->store, row);
     if (!sequence) {
         store_lose(d->store, row);
+        dispatch_limit_hit(d, LIMIT_STORE_QUEUE, NULL);
         return false;
     }
     d->sequence = sequence;
@@ -132,6 +133,11 @@ static void closed(void *user, struct net_conn *conn)
     conn->owner = REF_NONE;
     if (c)
         dispatch_leave(d, c);
+}
+
+static void limit(void *user, enum limit which, const struct endpoint *from)
+{
+    dispatch_limit_hit(user, which, from);
 }
 
 /* ---- the store's news ---- */
@@ -357,13 +363,13 @@ static bool match_invite(const void *user, uint32_t index, const void *key, size
 
 static void init_tables(struct dispatch *d, const uint8_t hash_key[16])
 {
-    uint32_t connections = (uint32_t)d->conf->max_connections;
-    peer_table_init(&d->table, hash_key, connections);
+    peer_table_init(&d->table, hash_key, 0);
     slab_init(&d->runs, sizeof(struct run), RUNS_MAX);
     slab_init(&d->sessions, sizeof(struct session), (uint32_t)d->conf->max_sessions);
     slab_init(&d->checks, sizeof(struct check), CHECKS_MAX);
     slab_init(&d->filter_tests, sizeof(struct filter_test), FILTER_TESTS_MAX);
     slab_init(&d->invites, sizeof(struct invite), INVITES_MAX);
+    dispatch_limits_open(d, hash_key);
     lookup_init(&d->run_by_token, hash_key, match_token, &d->runs);
     lookup_init(&d->session_by_id, hash_key, match_session, &d->sessions);
     lookup_init(&d->invite_by_hash, hash_key, match_invite, &d->invites);
@@ -372,10 +378,9 @@ static void init_tables(struct dispatch *d, const uint8_t hash_key[16])
 static int open_net(struct dispatch *d, const uint8_t hash_key[16], char *err, size_t size)
 {
     struct net_handlers handlers = {
-        .user = d, .observe = observe, .message = message, .closed = closed};
+        .user = d, .observe = observe, .message = message, .closed = closed, .limit = limit};
     struct net_options options = {
-        .max_connections = (uint32_t)d->conf->max_connections,
-        .max_per_address = (uint32_t)d->conf->max_connections_per_address,
+        .limits = dispatch_net_limits(d),
         .handshake_timeout = d->conf->handshake_timeout * TICK_S,
         .handshake_threads = (unsigned)d->conf->handshake_threads,
     };
@@ -419,6 +424,7 @@ int dispatch_open(struct dispatch *d, struct net *net, const struct dispatch_opt
         d->net = NULL;
         goto failed;
     }
+    dispatch_limits_apply(d);
     d->store = store_open(options->store_path, wake_for_store, d, err, size);
     if (!d->store || load(d, err, size) != 0)
         goto failed;
@@ -514,6 +520,7 @@ void dispatch_close(struct dispatch *d)
     slab_destroy(&d->invites);
     peer_table_destroy(&d->table);
     dispatch_outcomes_forget(d);
+    dispatch_limits_close(d);
     free(d->acknowledging);
     sodium_memzero(d, sizeof(*d));
 }

@@ -7,6 +7,8 @@
 #include "admin.h"
 #include "conf.h"
 #include "drain.h"
+#include "limit.h"
+#include "limit_rate.h"
 #include "loop.h"
 #include "metrics_http.h"
 #include "net.h"
@@ -126,7 +128,7 @@ struct invite {
 };
 
 struct dispatch_stats {
-    uint64_t sessions, sessions_ok, sessions_failed, observations, observations_refused, limit_hits;
+    uint64_t sessions, sessions_ok, sessions_failed, observations, observations_refused;
 };
 
 /* Reloads, and what they have brought. */
@@ -189,6 +191,12 @@ struct dispatch {
     struct session_tally tally;
     uint64_t scrapes; /* of the metrics */
     struct dispatch_reload reload;
+    struct limits limits;
+    /* A minute's registrations by address, an hour's new keys by address, a minute's requests. */
+    struct limit_rate registrations, new_keys, key_requests, address_requests;
+    uint64_t memory_allowed;   /* by the system */
+    uint64_t memory_most;      /* for tables and queues */
+    uint32_t connections_told; /* what the log last said that the descriptors allow; 0: nothing */
     struct dispatch_walk walk[3]; /* of the admin's views */
 };
 
@@ -420,6 +428,37 @@ void dispatch_tell_operator(struct dispatch *d, const char *kind, const struct p
 void dispatch_tell_limit(struct dispatch *d, const char *limit, const struct peer *p);
 /* The store has got into trouble, or out of it, since the last look. */
 void dispatch_tell_store(struct dispatch *d);
+
+/* ---- dispatch_limit.c ---- */
+
+/* Descriptors that are no connections: listeners, database, admin clients, probes. */
+#define DISPATCH_SPARE_DESCRIPTORS 512
+#define CHANNELS_PER_PEER_MAX      64
+
+void dispatch_limits_open(struct dispatch *d, const uint8_t hash_key[16]);
+/* The limits that net is to be opened with. */
+struct net_limits dispatch_net_limits(struct dispatch *d);
+/* Puts the options' limits in force; what is there already stays. */
+void dispatch_limits_apply(struct dispatch *d);
+void dispatch_limits_close(struct dispatch *d);
+/* Counts and logs a limit that was hit; by whom, where that is known (or NULL). */
+void dispatch_limit_hit(struct dispatch *d, enum limit which, const struct endpoint *from);
+/*
+ * Whether one more registration may be taken from there, and whether one of a key that has never
+ * been seen. LIMIT_COUNT: yes, and it is counted; else what stands against it, counted as a hit,
+ * and how long to stay away.
+ */
+enum limit dispatch_limit_registration(struct dispatch *d, const struct endpoint *from,
+                                       uint32_t *delay_ms);
+enum limit dispatch_limit_new_key(struct dispatch *d, const struct endpoint *from,
+                                  uint32_t *delay_ms);
+/* The same for one more session that a peer asks for. */
+enum limit dispatch_limit_request(struct dispatch *d, const uint8_t key[KEY_SIZE],
+                                  const struct endpoint *from, uint32_t *delay_ms);
+/* Bytes that tables and queues take. */
+uint64_t dispatch_memory(const struct dispatch *d);
+/* Every limit, from 0 upwards; false after the last one. */
+bool dispatch_limit_view(void *user, size_t index, struct view_limit *out);
 
 /* ---- dispatch_admin.c ---- */
 

@@ -4,13 +4,6 @@
 
 #include "dispatch.h"
 
-uint64_t dispatch_memory(const struct dispatch *d)
-{
-    return peer_table_memory(&d->table) + slab_memory(&d->net->conns) + slab_memory(&d->runs) +
-           slab_memory(&d->sessions) + lookup_memory(&d->run_by_token) +
-           lookup_memory(&d->session_by_id);
-}
-
 static void view_store(struct dispatch *d, struct view_status *out)
 {
     struct store_health health;
@@ -64,7 +57,7 @@ static void view_status(void *user, struct view_status *out)
     out->observations_total = d->stats.observations;
     out->observations_refused = d->stats.observations_refused;
     out->nats = d->table.nats.used;
-    out->limit_hits = d->stats.limit_hits + d->net->stats.closed[NET_CLOSED_BUSY];
+    out->limit_hits = limit_hits(&d->limits);
     out->loop_lag_worst_us = d->loop->busy_worst / TICK_US;
     out->memory_bytes = dispatch_memory(d);
     view_store(d, out);
@@ -147,6 +140,11 @@ static bool view_nat(void *user, size_t index, struct view_nat *out)
     return true;
 }
 
+static void client_refused(void *user)
+{
+    dispatch_limit_hit(user, LIMIT_ADMIN_CLIENTS, NULL);
+}
+
 /* ---- commands ---- */
 
 static int command_invite(void *user, const char *name, int64_t ttl_seconds,
@@ -224,6 +222,8 @@ struct admin_source dispatch_admin_source(struct dispatch *d)
         .session = view_session,
         .nat = view_nat,
         .metrics = dispatch_metrics,
+        .limit = dispatch_limit_view,
+        .client_refused = client_refused,
         .invite = command_invite,
         .allow = command_allow,
         .deny = command_deny,

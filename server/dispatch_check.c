@@ -69,10 +69,11 @@ static void add_nats(struct dispatch *d, const struct channel *c, struct nats *n
 
 /* ---- CHECK ---- */
 
-static void refuse(struct dispatch *d, struct channel *c, uint32_t request, enum reason reason)
+static void refuse(struct dispatch *d, struct channel *c, uint32_t request, enum reason reason,
+                   enum limit limit)
 {
     struct msg m = {.type = MSG_CHECKED};
-    d->stats.limit_hits++;
+    dispatch_limit_hit(d, limit, &c->observed[c->family]);
     m.checked_.request = request;
     m.checked_.reason = (uint8_t)reason;
     dispatch_deliver(d, c->slot.self, &m);
@@ -162,12 +163,12 @@ void dispatch_check(struct dispatch *d, struct channel *c, const struct msg_chec
     bool early = mark_within(c->checked, d->loop->now, CHECK_PAUSE);
     struct check *k;
     if (early || !ref_is_none(c->check)) {
-        refuse(d, c, m->request, REASON_LIMIT);
+        refuse(d, c, m->request, REASON_LIMIT, LIMIT_PEER_CHECKS);
         return;
     }
     k = slab_take(&d->checks);
     if (!k) {
-        refuse(d, c, m->request, REASON_BUSY);
+        refuse(d, c, m->request, REASON_BUSY, LIMIT_CHECKS);
         return;
     }
     c->checked = mark_at(d->loop->now);

@@ -35,9 +35,7 @@ void dispatch_reconfigure(struct dispatch *d, const struct conf *before)
 
     (void)before;
     dispatch_configure_log(c);
-    net_reconfigure(d->net, (uint32_t)c->max_connections_per_address,
-                    c->handshake_timeout * TICK_S);
-    d->sessions.most = (uint32_t)c->max_sessions;
+    dispatch_limits_apply(d);
     dispatch_set_url(d);
     dispatch_retain(d);
 }

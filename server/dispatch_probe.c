@@ -116,8 +116,10 @@ static struct filter_test *filter_test_start(struct dispatch *d, const struct ch
                                              struct nat *n, const struct net_conn *conn)
 {
     struct filter_test *t = slab_take(&d->filter_tests);
-    if (!t)
+    if (!t) {
+        dispatch_limit_hit(d, LIMIT_FILTER_TESTS, NULL);
         return NULL;
+    }
     t->d = d;
     t->to = conn->remote;
     t->nat = n->slot.self;

@@ -454,7 +454,7 @@ static enum reason refuse(struct dispatch *d, struct session *s, enum reason rea
 {
     if (reason != REASON_LIMIT || s->machine.planned)
         return reason;
-    d->stats.limit_hits++;
+    dispatch_limit_hit(d, LIMIT_ADDRESS_SYNS, NULL);
     snprintf(s->row->text, sizeof(s->row->text),
              "too many connections were tried from one public address (address-syns); "
              "try again in a few minutes");

@@ -11,9 +11,8 @@
 /* Clock samples taken at registration; a session takes more where these have grown stale. */
 #define SYNCS_AT_FIRST 4
 /* How long a peer that is sent away for load stays away, at least. */
-#define BUSY_DELAY_MS         1000
-#define CHANNELS_PER_PEER_MAX 64
-#define INVITE_TOKEN_SIZE     18 /* random bytes: 24 characters of base64 */
+#define BUSY_DELAY_MS     1000
+#define INVITE_TOKEN_SIZE 18 /* random bytes: 24 characters of base64 */
 
 /* ---- may it? ---- */
 
@@ -200,6 +199,7 @@ static struct channel *open_channel(struct dispatch *d, struct peer *p, struct n
         return NULL;
     c->conn = conn->slot.self;
     conn->owner = c->slot.self;
+    net_know(d->net, conn);
     c->since = stamp_now();
     c->family = (uint8_t)family_index(&conn->remote);
     c->agent = m->agent[0] ? strdup(m->agent) : NULL;
@@ -225,6 +225,13 @@ static void greet(struct dispatch *d, struct peer *p, struct channel *c, bool ne
     dispatch_survey(d, c);
 }
 
+static void turn_away(struct dispatch *d, struct net_conn *conn, enum limit full, uint32_t delay_ms)
+{
+    char text[MSG_TEXT_SIZE];
+    snprintf(text, sizeof(text), "limit '%s' is reached", limit_specs[full].name);
+    dispatch_dismiss(d, conn, REASON_BUSY, text, delay_ms);
+}
+
 void dispatch_register(struct dispatch *d, struct net_conn *conn, const uint8_t key[KEY_SIZE],
                        const struct msg_register *m)
 {
@@ -232,27 +239,40 @@ void dispatch_register(struct dispatch *d, struct net_conn *conn, const uint8_t 
     char key_text[KEY_TEXT_SIZE], name[PEER_NAME_SIZE], from[ENDPOINT_TEXT_SIZE];
     struct invite *invite;
     enum reason reason;
+    uint32_t delay_ms = BUSY_DELAY_MS;
+    enum limit full = dispatch_limit_registration(d, &conn->remote, &delay_ms);
 
+    if (full != LIMIT_COUNT) {
+        turn_away(d, conn, full, delay_ms);
+        return;
+    }
     if (m->version != MSG_VERSION)
         reason = REASON_VERSION;
     else if (!store_has_room(d->store))
         reason = REASON_BUSY;
     else if ((reason = may_register(d, p, m, &invite)) == REASON_OK)
         reason = pick_name(d, p, m, invite, name);
+    if (reason == REASON_BUSY)
+        dispatch_limit_hit(d, LIMIT_STORE_QUEUE, &conn->remote);
     if (reason != REASON_OK) {
         log_stranger("refused %s from %s: %s", key_format(key, key_text),
                      log_endpoint(&conn->remote, from), reason_text(reason));
         dispatch_dismiss(d, conn, reason, "", reason == REASON_BUSY ? BUSY_DELAY_MS : 0);
         return;
     }
-    if (!p && !(p = peer_add(&d->table, key))) {
-        dispatch_dismiss(d, conn, REASON_BUSY, "out of memory", BUSY_DELAY_MS);
+    /* Whoever has an invite has been let in by the operator. */
+    if (!p && !invite)
+        full = dispatch_limit_new_key(d, &conn->remote, &delay_ms);
+    if (full == LIMIT_COUNT && !p && !(p = peer_add(&d->table, key)))
+        dispatch_limit_hit(d, full = LIMIT_PEERS, &conn->remote);
+    if (full != LIMIT_COUNT) {
+        turn_away(d, conn, full, delay_ms);
         return;
     }
     bool news = !p->registered || invite || (name[0] && strcmp(peer_name(p), name) != 0);
     struct channel *c = open_channel(d, p, conn, m);
     if (!c || (name[0] && !peer_set_name(&d->table, p, name))) {
-        d->stats.limit_hits++;
+        dispatch_limit_hit(d, LIMIT_PEER_CHANNELS, &conn->remote);
         dispatch_dismiss(d, conn, REASON_LIMIT, "too many channels", BUSY_DELAY_MS);
         return;
     }
@@ -337,6 +357,7 @@ int dispatch_invite(struct dispatch *d, const char *name, int64_t ttl_seconds, c
         }
     }
     if (!store_has_room(d->store) || !(i = slab_take(&d->invites))) {
+        dispatch_limit_hit(d, store_has_room(d->store) ? LIMIT_INVITES : LIMIT_STORE_QUEUE, NULL);
         snprintf(err, err_size, "the store is full at the moment, try again");
         return -1;
     }

@@ -417,9 +417,7 @@ static enum reason find_target(struct dispatch *d, struct channel *from,
     *to = peer_listener(&d->table, target);
     if (!*to)
         return REASON_PEER_OFFLINE;
-    if (requester->requested >= d->conf->max_sessions_per_peer)
-        return REASON_LIMIT;
-    return d->draining ? REASON_DRAINING : store_has_room(d->store) ? REASON_OK : REASON_BUSY;
+    return d->draining ? REASON_DRAINING : REASON_OK;
 }
 
 /* A little less than the requester waits: it is to hear our reason, not its own clock. */
@@ -431,21 +429,70 @@ static uint32_t session_time_allowed(const struct dispatch *d, uint32_t wanted_m
     return ms - early < TIMEOUT_LEAST_MS ? TIMEOUT_LEAST_MS : ms - early;
 }
 
+/* A session too many: by which limit, and what to do. */
+static void refuse_limited(struct dispatch *d, struct channel *c, const struct msg_connect *m,
+                           enum limit full, uint32_t delay_ms)
+{
+    /* What one peer has too much of is its own to mend; the rest passes. */
+    bool own = full == LIMIT_PEER_SESSIONS || full == LIMIT_PEER_REQUESTS;
+    char text[MSG_TEXT_SIZE], when[32] = "in a while";
+
+    if (delay_ms)
+        snprintf(when, sizeof(when), "in %u s", (delay_ms + 999) / 1000);
+    snprintf(text, sizeof(text), "limit '%s' is reached; try again %s", limit_specs[full].name,
+             when);
+    enum reason reason = own ? REASON_LIMIT : REASON_BUSY;
+    dispatch_tell_refused(d, c, m->peer, reason);
+    refuse(d, c, m->request, reason, text);
+}
+
+/* LIMIT_COUNT: one more session may be begun. */
+static enum limit full_for(struct dispatch *d, const struct channel *c, uint32_t *delay_ms)
+{
+    const struct peer *requester = slab_get(&d->table.peers, c->peer);
+    const struct endpoint *from = &c->observed[c->family];
+    enum limit full = LIMIT_COUNT;
+
+    *delay_ms = 0;
+    if (requester->requested >= d->conf->max_sessions_per_peer)
+        full = LIMIT_PEER_SESSIONS;
+    else if (d->sessions.used >= d->sessions.most)
+        full = LIMIT_SESSIONS;
+    else if (!store_has_room(d->store))
+        full = LIMIT_STORE_QUEUE;
+    if (full == LIMIT_COUNT)
+        return dispatch_limit_request(d, requester->key, from, delay_ms);
+    dispatch_limit_hit(d, full, from);
+    return full;
+}
+
+static struct session *begin_session(struct dispatch *d, struct channel *c,
+                                     const struct msg_connect *m, struct channel *to)
+{
+    uint32_t delay_ms;
+    enum limit full = full_for(d, c, &delay_ms);
+    struct session *s = full == LIMIT_COUNT ? new_session(d, c, to, m) : NULL;
+
+    if (!s && full == LIMIT_COUNT)
+        dispatch_limit_hit(d, full = LIMIT_MEMORY, &c->observed[c->family]);
+    if (!s)
+        refuse_limited(d, c, m, full, delay_ms);
+    return s;
+}
+
 void dispatch_connect(struct dispatch *d, struct channel *c, const struct msg_connect *m)
 {
     struct channel *to = NULL;
     enum reason reason = find_target(d, c, m, &to);
-    struct session *s = reason == REASON_OK ? new_session(d, c, to, m) : NULL;
 
-    if (!s) {
-        if (reason == REASON_OK)
-            reason = REASON_BUSY;
-        if (reason == REASON_LIMIT || reason == REASON_BUSY)
-            d->stats.limit_hits++;
+    if (reason != REASON_OK) {
         dispatch_tell_refused(d, c, m->peer, reason);
         refuse(d, c, m->request, reason, "");
         return;
     }
+    struct session *s = begin_session(d, c, m, to);
+    if (!s)
+        return;
     s->timeout_ms = session_time_allowed(d, m->timeout_ms);
     session_start(&s->machine, &s->limits, d->loop->now, s->timeout_ms * TICK_MS);
     set_timer(d, s);

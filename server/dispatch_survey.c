@@ -275,9 +275,11 @@ static bool afford(struct dispatch *d, const struct channel *c, const struct ste
 
 struct run *dispatch_run_start(struct dispatch *d, struct channel *c, const struct steps *steps)
 {
-    struct run *run = afford(d, c, steps) ? slab_take(&d->runs) : NULL;
+    bool affordable = afford(d, c, steps);
+    struct run *run = affordable ? slab_take(&d->runs) : NULL;
     if (!run) {
-        d->stats.limit_hits++;
+        dispatch_limit_hit(d, affordable ? LIMIT_SURVEYS : LIMIT_ADDRESS_SYNS,
+                           &c->observed[c->family]);
         return NULL;
     }
     run->d = d;

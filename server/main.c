@@ -19,9 +19,6 @@
 
 enum { EXIT_USAGE = 1, EXIT_CANNOT_START = 2 };
 
-/* Descriptors beside connections: listeners, database, admin clients, probes. */
-#define SPARE_DESCRIPTORS 512
-
 struct trystd {
     struct conf_source source;
     struct conf configured; /* as it was read */
@@ -198,20 +195,14 @@ static int keygen(struct trystd *t)
     return EXIT_SUCCESS;
 }
 
-/* As many descriptors as the system lets us have; no more connections than these allow. */
-static void fit_descriptors(struct conf *conf)
+/* As many descriptors as the system lets us have: what limits connections goes by that. */
+static void raise_descriptors(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
-    int64_t most = (int64_t)limit.rlim_max - SPARE_DESCRIPTORS;
-    if (limit.rlim_max != RLIM_INFINITY && most < conf->max_connections) {
-        log_notice("%lld descriptors allow %lld connections, not %lld (raise LimitNOFILE)",
-                   (long long)limit.rlim_max, (long long)most, (long long)conf->max_connections);
-        conf->max_connections = most > 16 ? most : 16;
-    }
 }
 
 /* ---- stop ---- */
@@ -280,7 +271,7 @@ static int run(struct trystd *t)
     parent_of(t->conf.admin_socket, parent);
     if (make_directory(parent, 0755) != 0)
         log_warning("cannot make %s: %s", parent, strerror(errno));
-    fit_descriptors(&t->conf);
+    raise_descriptors();
     snprintf(database, sizeof(database), "%s/tryst.db", t->conf.state_dir);
     if (loop_open(&t->loop) != 0) {
         log_error("no way to wait for events");

@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -31,7 +32,8 @@ static void expire(struct ev_loop *loop, struct ev_timer *timer, int events)
     net_conn_expire(net, &net->fresh);
     net_conn_expire(net, &net->observing);
     net_conn_expire(net, &net->closing);
-    if (!net->fresh.first && !net->observing.first && !net->closing.first)
+    net_conn_expire_pending(net);
+    if (!net->fresh.first && !net->observing.first && !net->closing.first && !net->pending.count)
         ev_timer_stop(loop, timer); /* idle channels have no deadline: nothing to wake up for */
 }
 
@@ -84,7 +86,7 @@ static void set_options(int fd)
 
 static void pause_accept(struct net *net)
 {
-    log_stranger("out of file descriptors: no new connections for a moment (raise LimitNOFILE)");
+    net_hit(net, LIMIT_DESCRIPTORS, NULL);
     for (unsigned i = 0; i < net->listener_count; i++)
         ev_io_stop(net->loop, &net->listeners[i].io);
     ev_timer_again(net->loop, &net->accept_again);
@@ -221,6 +223,33 @@ void net_stop_listening(struct net *net)
     close_listeners(net);
 }
 
+/* ---- limits ---- */
+
+static uint32_t lesser(uint64_t a, uint64_t b)
+{
+    return (uint32_t)(a < b ? a : b);
+}
+
+static void set_limits(struct net *net, const struct net_limits *limits)
+{
+    struct net_limit *address = &net->by[NET_SCOPE_ADDRESS], *prefix = &net->by[NET_SCOPE_PREFIX];
+    uint32_t all = limits->connections, strangers = limits->strangers;
+
+    net->most = *limits;
+    net->conns.most = all;
+    address->most = lesser(limits->per_address, (all + 1) / 2);
+    address->most_strangers = lesser(limits->strangers_per_address, (strangers + 1) / 2);
+    prefix->most = lesser((uint64_t)limits->per_address * NET_PREFIX_SHARE, all - all / 4);
+    prefix->most_strangers = lesser((uint64_t)limits->strangers_per_address * NET_PREFIX_SHARE,
+                                    strangers - strangers / 4);
+}
+
+void net_hit(struct net *net, enum limit which, const struct endpoint *from)
+{
+    if (net->handlers.limit)
+        net->handlers.limit(net->handlers.user, which, from);
+}
+
 int net_open(struct net *net, const struct loop *loop, const struct net_options *options,
              const struct key_pair *key, const struct net_handlers *handlers, char *err,
              size_t err_size)
@@ -233,8 +262,10 @@ int net_open(struct net *net, const struct loop *loop, const struct net_options 
     net->observing.span = OBSERVATION_SPAN;
     net->closing.span = CLOSING_SPAN;
     ev_set_userdata(net->loop, net);
-    slab_init(&net->conns, sizeof(struct net_conn), options->max_connections);
-    net_limit_init(&net->per_address, options->hash_key, options->max_per_address);
+    slab_init(&net->conns, sizeof(struct net_conn), 0);
+    for (unsigned scope = 0; scope < NET_SCOPES; scope++)
+        net_limit_init(&net->by[scope], options->hash_key, (enum net_scope)scope, 0, 0);
+    set_limits(net, &options->limits);
     ev_async_init(&net->results, results);
     ev_async_start(net->loop, &net->results);
     ev_timer_init(&net->deadline, expire, 0.5, 0.5);
@@ -249,9 +280,9 @@ int net_open(struct net *net, const struct loop *loop, const struct net_options 
     return 0;
 }
 
-void net_reconfigure(struct net *net, uint32_t max_per_address, tick handshake_timeout)
+void net_reconfigure(struct net *net, const struct net_limits *limits, tick handshake_timeout)
 {
-    net->per_address.most = max_per_address;
+    set_limits(net, limits);
     /* Where the time gets shorter, a connection waits behind those before it: as long as they had.
      */
     net->fresh.span = handshake_timeout;
@@ -269,5 +300,7 @@ void net_close(struct net *net)
     ev_async_stop(net->loop, &net->results);
     ev_timer_stop(net->loop, &net->deadline);
     slab_destroy(&net->conns);
-    net_limit_destroy(&net->per_address);
+    for (unsigned scope = 0; scope < NET_SCOPES; scope++)
+        net_limit_destroy(&net->by[scope]);
+    free(net->pending.ring);
 }

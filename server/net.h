@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "histogram.h"
+#include "limit.h"
 #include "loop.h"
 #include "net_handshake.h"
 #include "net_limit.h"
@@ -57,6 +58,7 @@ struct net_conn {
     struct endpoint remote;
     uint8_t state;
     bool queued;            /* in one of net's deadline lists */
+    bool stranger;          /* until dispatch knows it: has not registered or observed yet */
     struct net_buffer *in;  /* a frame that is not whole yet, or NULL */
     struct net_buffer *out; /* what the kernel would not take yet, or NULL */
     uint8_t peer[KEY_SIZE]; /* the key it has proven */
@@ -86,6 +88,18 @@ struct net_waiting {
     tick span;
 };
 
+/*
+ * Channels that have not registered: a channel has no room for a deadline of its own, so these
+ * stand in a ring, oldest first, and go when their time is up unless they are known by then.
+ */
+struct net_pending {
+    struct net_deadline {
+        struct ref conn;
+        tick at;
+    } * ring;
+    uint32_t head, count, size;
+};
+
 #define NET_LISTENERS_MAX 128
 
 struct net_stats {
@@ -103,6 +117,18 @@ struct net_handlers {
     void (*message)(void *user, struct net_conn *c, const struct msg *m);
     /* The connection ends; its slot is freed right after. */
     void (*closed)(void *user, struct net_conn *c);
+    /* A limit was hit; by whom, where that is known. May be NULL. */
+    void (*limit)(void *user, enum limit which, const struct endpoint *from);
+};
+
+/*
+ * How much of each there may be. No address gets more than half of what all have together, and no
+ * prefix more than three quarters, whatever stands here: no stranger can take all there is.
+ */
+struct net_limits {
+    uint32_t connections, per_address;
+    uint32_t strangers, strangers_per_address;
+    uint64_t buffered; /* bytes in buffers of connections, all together */
 };
 
 struct net {
@@ -110,7 +136,10 @@ struct net {
     const struct loop *clock;
     struct net_handlers handlers;
     struct slab conns;
-    struct net_limit per_address;
+    struct net_limit by[NET_SCOPES];
+    struct net_limits most;
+    uint32_t strangers;
+    uint64_t buffered;
     struct net_listener listeners[NET_LISTENERS_MAX];
     unsigned listener_count;
     struct net_handshake *pool;
@@ -118,12 +147,13 @@ struct net {
     struct ev_timer deadline;
     struct ev_timer accept_again;
     struct net_waiting fresh, observing, closing;
+    struct net_pending pending;
     struct net_stats stats;
     uint8_t scratch[65536];
 };
 
 struct net_options {
-    uint32_t max_connections, max_per_address;
+    struct net_limits limits;
     tick handshake_timeout;
     unsigned handshake_threads;
     uint8_t hash_key[16];
@@ -141,10 +171,13 @@ int net_open(struct net *net, const struct loop *loop, const struct net_options 
 int net_listen(struct net *net, const struct endpoint *at, int handed_fd, char *err,
                size_t err_size);
 /* New limits; what is open already stays, and keeps the time it has. */
-void net_reconfigure(struct net *net, uint32_t max_per_address, tick handshake_timeout);
+void net_reconfigure(struct net *net, const struct net_limits *limits, tick handshake_timeout);
 /* No further connections beside those that the kernel has accepted on sockets of ours alone. */
 void net_stop_listening(struct net *net);
 void net_close(struct net *net);
+
+/* The connection has registered: it may stay. */
+void net_know(struct net *net, struct net_conn *c);
 
 /* Where the connection arrived; none if that cannot be told any more. */
 struct endpoint net_local(const struct net_conn *c);

@@ -66,7 +66,86 @@ void net_conn_expire(struct net *net, struct net_waiting *list)
         net_drop(net, list->first, NET_CLOSED_TIMEOUT);
 }
 
+/* ---- strangers ---- */
+
+static void forget_stranger(struct net *net, struct net_conn *c)
+{
+    if (!c->stranger)
+        return;
+    c->stranger = false;
+    net->strangers--;
+    for (unsigned scope = 0; scope < NET_SCOPES; scope++)
+        net_limit_know(&net->by[scope], &c->remote);
+}
+
+void net_know(struct net *net, struct net_conn *c)
+{
+    forget_stranger(net, c);
+}
+
+static struct net_conn *pending_stranger(struct net *net, const struct net_deadline *deadline)
+{
+    struct net_conn *c = slab_get(&net->conns, deadline->conn);
+    return c && c->stranger && c->state == NET_CHANNEL ? c : NULL;
+}
+
+static void pop_pending(struct net_pending *p)
+{
+    p->head = (p->head + 1) % p->size;
+    p->count--;
+}
+
+static bool grow_pending(struct net_pending *p)
+{
+    uint32_t size = p->size ? p->size * 2 : 256;
+    struct net_deadline *ring = calloc(size, sizeof(*ring));
+    if (!ring)
+        return false;
+    for (uint32_t i = 0; i < p->count; i++)
+        ring[i] = p->ring[(p->head + i) % p->size];
+    free(p->ring);
+    *p = (struct net_pending){.ring = ring, .count = p->count, .size = size};
+    return true;
+}
+
+/* False: no memory. */
+static bool push_pending(struct net *net, const struct net_conn *c)
+{
+    struct net_pending *p = &net->pending;
+    while (p->count && !pending_stranger(net, &p->ring[p->head]))
+        pop_pending(p);
+    if (p->count == p->size && !grow_pending(p))
+        return false;
+    p->ring[(p->head + p->count++) % p->size] =
+        (struct net_deadline){.conn = c->slot.self, .at = net->clock->now + net->fresh.span};
+    if (!ev_is_active(&net->deadline))
+        ev_timer_again(net->loop, &net->deadline);
+    return true;
+}
+
+void net_conn_expire_pending(struct net *net)
+{
+    struct net_pending *p = &net->pending;
+    while (p->count) {
+        const struct net_deadline *first = &p->ring[p->head];
+        struct net_conn *c = pending_stranger(net, first);
+        if (c && first->at > net->clock->now)
+            return;
+        pop_pending(p);
+        if (c)
+            net_drop(net, c, NET_CLOSED_TIMEOUT);
+    }
+}
+
 /* ---- close ---- */
+
+static void discard(struct net *net, struct net_buffer **buffer)
+{
+    if (*buffer)
+        net->buffered -= (*buffer)->size;
+    free(*buffer);
+    *buffer = NULL;
+}
 
 void net_drop(struct net *net, struct net_conn *c, enum net_closing why)
 {
@@ -78,9 +157,11 @@ void net_drop(struct net *net, struct net_conn *c, enum net_closing why)
     unqueue(net, c);
     ev_io_stop(net->loop, &c->io);
     close(c->io.fd);
-    net_limit_give(&net->per_address, &c->remote);
-    free(c->in);
-    free(c->out);
+    net->strangers -= c->stranger;
+    for (unsigned scope = 0; scope < NET_SCOPES; scope++)
+        net_limit_give(&net->by[scope], &c->remote, c->stranger);
+    discard(net, &c->in);
+    discard(net, &c->out);
     slab_release(&net->conns, c);
 }
 
@@ -105,20 +186,32 @@ static void want(struct net *net, struct net_conn *c, int events)
         ev_io_start(net->loop, &c->io);
 }
 
+/* Room for one more buffer, of all connections together. */
+static bool may_buffer(struct net *net, const struct net_conn *c, uint64_t more)
+{
+    if (net->buffered + more <= net->most.buffered)
+        return true;
+    net_hit(net, LIMIT_BUFFERS, &c->remote);
+    return false;
+}
+
 /* Keeps what the kernel did not take. False: too much, or no memory. */
-static bool keep(struct net_conn *c, const uint8_t *bytes, size_t len)
+static bool keep(struct net *net, struct net_conn *c, const uint8_t *bytes, size_t len)
 {
     size_t kept = c->out ? c->out->len : 0, need = kept + len;
     if (need > OUT_MAX)
         return false;
     if (!c->out || need > c->out->size) {
-        uint32_t size = c->out ? c->out->size : IN_SIZE;
+        uint32_t before = c->out ? c->out->size : 0, size = before ? before : IN_SIZE;
         while (size < need)
             size *= 2;
+        if (!may_buffer(net, c, size - before))
+            return false;
         struct net_buffer *out = realloc(c->out, sizeof(*out) + size);
         if (!out)
             return false;
         out->size = size;
+        net->buffered += size - before;
         c->out = out;
     }
     memcpy(c->out->bytes + kept, bytes, len);
@@ -143,7 +236,7 @@ static void put(struct net *net, struct net_conn *c, const uint8_t *bytes, size_
     }
     if ((size_t)sent == len)
         return;
-    if (!keep(c, bytes + sent, len - (size_t)sent)) {
+    if (!keep(net, c, bytes + sent, len - (size_t)sent)) {
         shutdown(c->io.fd, SHUT_RDWR);
         return;
     }
@@ -162,8 +255,7 @@ static void drain(struct net *net, struct net_conn *c)
     memmove(c->out->bytes, c->out->bytes + sent, c->out->len);
     if (c->out->len)
         return;
-    free(c->out);
-    c->out = NULL;
+    discard(net, &c->out);
     want(net, c, EV_READ);
     if (c->state == NET_CLOSING)
         shutdown(c->io.fd, SHUT_WR);
@@ -210,6 +302,7 @@ static void hello_control(struct net *net, struct net_conn *c, const uint8_t *bo
     memcpy(job.message, body, len);
     net->stats.handshakes++;
     if (!net_handshake_put(net->pool, &job)) {
+        net_hit(net, LIMIT_HANDSHAKES, &c->remote);
         net_drop(net, c, NET_CLOSED_BUSY);
         return;
     }
@@ -226,6 +319,7 @@ static void hello_observation(struct net *net, struct net_conn *c, const uint8_t
         return;
     }
     net_conn_enter(net, c, NET_OBSERVATION);
+    forget_stranger(net, c); /* or it is dropped right now */
     net->handlers.observe(net->handlers.user, c, &m);
 }
 
@@ -291,11 +385,12 @@ static void unframe(struct net *net, struct net_conn *c, uint8_t *bytes, size_t 
     }
     if (!len)
         return;
-    if (!(c->in = malloc(sizeof(*c->in) + len))) {
+    if (!may_buffer(net, c, len) || !(c->in = malloc(sizeof(*c->in) + len))) {
         net_drop(net, c, NET_CLOSED_BUSY);
         return;
     }
     c->in->size = c->in->len = (uint32_t)len; /* less than one frame */
+    net->buffered += len;
     memcpy(c->in->bytes, bytes, len);
 }
 
@@ -304,8 +399,7 @@ static void fill(struct net *net, struct net_conn *c)
     size_t kept = c->in ? c->in->len : 0;
     if (kept) {
         memcpy(net->scratch, c->in->bytes, kept);
-        free(c->in);
-        c->in = NULL;
+        discard(net, &c->in);
     }
     ssize_t got = recv(c->io.fd, net->scratch + kept, sizeof(net->scratch) - kept, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -335,23 +429,55 @@ static void ready(struct ev_loop *loop, struct ev_io *io, int events)
 
 /* ---- birth ---- */
 
+/* LIMIT_COUNT: it may come in, and is counted. */
+static enum limit admit(struct net *net, const struct endpoint *remote)
+{
+    static const enum limit limits[NET_SCOPES][2] = {
+        [NET_SCOPE_ADDRESS] = {LIMIT_ADDRESS_CONNECTIONS, LIMIT_ADDRESS_HANDSHAKES},
+        [NET_SCOPE_PREFIX] = {LIMIT_PREFIX_CONNECTIONS, LIMIT_PREFIX_HANDSHAKES},
+    };
+    if (net->conns.used >= net->conns.most)
+        return LIMIT_CONNECTIONS;
+    if (net->strangers >= net->most.strangers)
+        return LIMIT_HANDSHAKES;
+    for (unsigned scope = 0; scope < NET_SCOPES; scope++) {
+        enum net_limit_verdict verdict = net_limit_take(&net->by[scope], remote);
+        if (verdict == NET_LIMIT_TAKEN)
+            continue;
+        for (unsigned taken = 0; taken < scope; taken++)
+            net_limit_give(&net->by[taken], remote, true);
+        return limits[scope][verdict == NET_LIMIT_STRANGERS];
+    }
+    return LIMIT_COUNT;
+}
+
+static void turn_away(struct net *net, int fd, const struct endpoint *remote, enum limit why)
+{
+    net->stats.closed[NET_CLOSED_BUSY]++;
+    net_hit(net, why, remote);
+    close(fd);
+}
+
 void net_conn_accept(struct net *net, int fd, const struct endpoint *remote)
 {
-    struct net_conn *c = NULL;
+    struct net_conn *c;
+    enum limit full;
     net->stats.accepted++;
-    if (!net_limit_take(&net->per_address, remote)) {
-        net->stats.closed[NET_CLOSED_BUSY]++;
-        close(fd);
+    full = admit(net, remote);
+    if (full != LIMIT_COUNT) {
+        turn_away(net, fd, remote, full);
         return;
     }
     c = slab_take(&net->conns);
     if (!c) {
-        net_limit_give(&net->per_address, remote);
-        net->stats.closed[NET_CLOSED_BUSY]++;
-        close(fd);
+        for (unsigned scope = 0; scope < NET_SCOPES; scope++)
+            net_limit_give(&net->by[scope], remote, true);
+        turn_away(net, fd, remote, LIMIT_MEMORY);
         return;
     }
     c->remote = *remote;
+    c->stranger = true;
+    net->strangers++;
     ev_io_init(&c->io, ready, fd, EV_READ);
     c->io.data = c;
     ev_io_start(net->loop, &c->io);
@@ -368,4 +494,6 @@ void net_conn_established(struct net *net, struct net_conn *c, const struct hand
     net_conn_enter(net, c, NET_CHANNEL);
     c->send = r->send;
     c->receive = r->receive;
+    if (!push_pending(net, c))
+        net_drop(net, c, NET_CLOSED_BUSY);
 }

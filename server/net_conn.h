@@ -15,5 +15,9 @@ void net_conn_established(struct net *net, struct net_conn *c, const struct hand
 void net_conn_enter(struct net *net, struct net_conn *c, enum net_state state);
 /* Drops whoever has run out of time. */
 void net_conn_expire(struct net *net, struct net_waiting *list);
+/* And whoever has not registered in time. */
+void net_conn_expire_pending(struct net *net);
+/* Counts a limit that was hit. */
+void net_hit(struct net *net, enum limit which, const struct endpoint *from);
 
 #endif

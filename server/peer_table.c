@@ -11,6 +11,9 @@
 /* NATs outlive their peers' channels, so that what was learnt is there when they come back. */
 #define NATS_MAX  2000000u
 #define PEERS_MAX 4000000u
+/* Of so many NATs, if they can be found among so many slots, the oldest is forgotten. */
+#define FORGET_AMONG 32u
+#define FORGET_LOOK  4096u
 
 static bool match_key(const void *user, uint32_t index, const void *key, size_t len)
 {
@@ -155,13 +158,52 @@ struct channel *peer_listener(const struct peer_table *t, const struct peer *p)
 
 /* ---- NATs ---- */
 
+/* What nothing was ever learnt of goes first. */
+static bool older(const struct nat *a, const struct nat *b)
+{
+    if (a->profile.learnt == TICK_NEVER)
+        return b->profile.learnt != TICK_NEVER;
+    return b->profile.learnt != TICK_NEVER && a->profile.learnt < b->profile.learnt;
+}
+
+static struct nat *dispensable_nat(struct peer_table *t)
+{
+    struct nat *oldest = NULL;
+    unsigned found = 0;
+    uint32_t end = slab_end(&t->nats);
+    for (uint32_t i = 0; i < end && i < FORGET_LOOK && found < FORGET_AMONG; i++) {
+        struct nat *n = slab_at(&t->nats, t->nat_hand++ % end);
+        if (!n || n->channels || n->probing)
+            continue;
+        found++;
+        if (!oldest || older(n, oldest))
+            oldest = n;
+    }
+    return oldest;
+}
+
+/* A new slot, if need be that of another NAT. */
+static struct nat *take_nat(struct peer_table *t)
+{
+    struct nat *n = slab_take(&t->nats), *gone = n ? NULL : dispensable_nat(t);
+    if (n)
+        return n;
+    if (t->full)
+        t->full(t->user);
+    if (!gone)
+        return NULL;
+    lookup_remove(&t->by_address, &gone->address, ADDRESS_KEY_SIZE);
+    slab_release(&t->nats, gone);
+    return slab_take(&t->nats);
+}
+
 struct nat *nat_find(struct peer_table *t, const struct endpoint *address, bool make)
 {
     struct endpoint block = net_limit_block(address);
     uint32_t index = lookup_find(&t->by_address, &block, ADDRESS_KEY_SIZE);
     if (index != LOOKUP_NONE || !make)
         return index == LOOKUP_NONE ? NULL : slab_at(&t->nats, index);
-    struct nat *n = slab_take(&t->nats);
+    struct nat *n = take_nat(t);
     if (!n)
         return NULL;
     n->address = block;

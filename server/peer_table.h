@@ -114,6 +114,10 @@ struct peer_table {
     struct slab peers, channels, nats;
     struct lookup by_key, by_name, by_address;
     uint32_t listening;
+    uint32_t nat_hand; /* the slot that the next search for a NAT to forget begins at */
+    /* A NAT was forgotten to make room (it is in the store), or could not be made. May be NULL. */
+    void (*full)(void *user);
+    void *user;
 };
 
 void peer_table_init(struct peer_table *t, const uint8_t hash_key[16], uint32_t most_channels);
@@ -135,7 +139,11 @@ void channel_remove(struct peer_table *t, struct channel *c);
 /* The channel that takes a peer's invitations, or NULL. */
 struct channel *peer_listener(const struct peer_table *t, const struct peer *p);
 
-/* The NAT of an address (a /64 for IPv6); made if need be. NULL without memory. */
+/*
+ * The NAT of an address (a /64 for IPv6); made if need be. NULL without memory. Where there are as
+ * many as may be, one that no channel comes from is forgotten: of some dozens, the one that nothing
+ * has been learnt of for the longest time. What has expired is always older than what has not.
+ */
 struct nat *nat_find(struct peer_table *t, const struct endpoint *address, bool make);
 /* Sets where a channel comes from, in one family, and counts it there. */
 struct nat *channel_set_observed(struct peer_table *t, struct channel *c,

@@ -117,6 +117,9 @@ struct store_loader {
 };
 int store_load(struct store *s, const struct store_loader *loader, char *err, size_t err_size);
 
+/* Rows that may wait to be written. */
+#define STORE_QUEUE_ROWS 65536
+
 /*
  * Queues a row. Returns its sequence number (counting from 1), or 0 when there is no room for it:
  * the caller slows intake with BUSY and tries again, or gives the row up and says so to

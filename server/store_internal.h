@@ -15,7 +15,6 @@
 /* Shared by store.c (the queue), store_open.c, store_writer.c and store_reader.c; by nobody else.
  */
 
-#define STORE_QUEUE_ROWS  65536
 #define STORE_QUEUE_BYTES ((size_t)128 << 20)
 #define STORE_BATCH       4096
 #define STORE_QUERIES     64

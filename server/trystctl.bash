@@ -4,7 +4,7 @@
 #
 # Completion for trystctl(1) in bash.
 
-_trystctl_commands="status peers sessions session nats stats watch metrics url invite allow deny kick drain config reload check-store backup log-level help"
+_trystctl_commands="status peers sessions session nats stats limits watch metrics url invite allow deny kick drain config reload check-store backup log-level help"
 
 _trystctl_options() {
     local common="--json --admin-socket --help"
@@ -16,6 +16,7 @@ _trystctl_options() {
     stats) echo "--since --until $common" ;;
     watch) echo "--kind --peer $common" ;;
     config) echo "--changed $common" ;;
+    limits) echo "--hit $common" ;;
     invite) echo "--name --ttl $common" ;;
     check-store) echo "--quick $common" ;;
     backup) echo "--force $common" ;;

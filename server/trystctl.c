@@ -139,6 +139,7 @@ static void (*const printers[ADMIN_COMMANDS])(const json_t *) = {
     [ADMIN_NATS] = print_nats,
     [ADMIN_STATS] = ctl_print_stats,
     [ADMIN_METRICS] = print_metrics,
+    [ADMIN_LIMITS] = ctl_print_limits,
     [ADMIN_URL] = print_url,
     [ADMIN_INVITE] = print_url,
     [ADMIN_CONFIG] = ctl_print_config,

@@ -11,8 +11,8 @@
 /*
  * trystctl in parts: trystctl.c (command line), trystctl_socket.c (the way to the daemon),
  * trystctl_text.c (words and tables), trystctl_list.c (status and lists), trystctl_session.c (the
- * story of a session), trystctl_nat.c (one NAT), trystctl_conf.c (the configuration),
- * trystctl_store.c (check and backup), trystctl_watch.c (live events).
+ * story of a session), trystctl_limit.c (limits), trystctl_nat.c (one NAT), trystctl_conf.c (the
+ * configuration), trystctl_store.c (check and backup), trystctl_watch.c (live events).
  */
 
 /* How stdout wants it. */
@@ -117,6 +117,7 @@ void ctl_print_reload(const json_t *answer);
 void ctl_print_stats(const json_t *answer);
 void ctl_print_check_store(const json_t *answer);
 void ctl_print_backup(const json_t *answer);
+void ctl_print_limits(const json_t *answer);
 void ctl_print_help(const json_t *answer);
 /* Prints events until a signal or a closed stdout ends it: 0. -1: the daemon has ended. */
 int ctl_watch(struct ctl_lines *l, bool json);

@@ -42,7 +42,8 @@ lab_site home public
 lab_host home anna
 lab_host home bert
 lab_host home mallory
-SERVER_CONFIG=("max-connections-per-address = 20000" "handshake-timeout = 15s")
+SERVER_CONFIG=("max-connections-per-address = 20000" "handshake-timeout = 15s"
+    "max-handshakes = 40000" "max-handshakes-per-address = 20000")
 server_start
 peer_join anna anna
 peer_join bert bert

@@ -1274,7 +1274,7 @@ static void test_one_address_has_one_account(void **state)
     struct peer_script *a = join_from(t, 2, "a", 0), *b = join_from(t, 3, "b", REGISTER_LISTEN);
     struct endpoint at = address("127.0.0.2", 1);
     struct nat *n = nat_find(&t->d.table, &at, false);
-    uint64_t hits = t->d.stats.limit_hits;
+    uint64_t hits = limit_hits(&t->d.limits);
     punch_both(a, b, 1, &m, &m);
     assert_int_equal(account_sum(&n->syns, t->loop.now), 1);
     say_result(b, &m, REASON_OK, 40001);
@@ -1291,7 +1291,7 @@ static void test_one_address_has_one_account(void **state)
     assert_string_equal(reason_name(m.outcome_.reason), "limit");
     assert_non_null(strstr(m.outcome_.text, "address-syns"));
     expect_outcome(b, 0, REASON_LIMIT);
-    assert_int_equal(t->d.stats.limit_hits, hits + 1);
+    assert_int_equal(limit_hits(&t->d.limits), hits + 1);
     peer_end(a);
     peer_end(b);
 }

@@ -116,18 +116,18 @@ static void test_limit_counts_subscribers(void **state)
     struct endpoint a = parse("192.0.2.1:1"), a2 = parse("192.0.2.1:2"), b = parse("192.0.2.2:1");
     struct endpoint v6 = parse("[2001:db8:0:1::1]:1"), same_64 = parse("[2001:db8:0:1:ffff::2]:9");
     (void)state;
-    net_limit_init(&l, hash_key, 2);
-    assert_true(net_limit_take(&l, &a));
-    assert_true(net_limit_take(&l, &a2));
-    assert_false(net_limit_take(&l, &a)); /* one past */
-    assert_true(net_limit_take(&l, &b));  /* somebody else */
-    net_limit_give(&l, &a2);
-    assert_true(net_limit_take(&l, &a));
-    assert_true(net_limit_take(&l, &v6));
-    assert_true(net_limit_take(&l, &same_64));
-    assert_false(net_limit_take(&l, &v6));
+    net_limit_init(&l, hash_key, NET_SCOPE_ADDRESS, 2, 2);
+    assert_int_equal(net_limit_take(&l, &a), NET_LIMIT_TAKEN);
+    assert_int_equal(net_limit_take(&l, &a2), NET_LIMIT_TAKEN);
+    assert_int_equal(net_limit_take(&l, &a), NET_LIMIT_OPEN);  /* one past */
+    assert_int_equal(net_limit_take(&l, &b), NET_LIMIT_TAKEN); /* somebody else */
+    net_limit_give(&l, &a2, true);
+    assert_int_equal(net_limit_take(&l, &a), NET_LIMIT_TAKEN);
+    assert_int_equal(net_limit_take(&l, &v6), NET_LIMIT_TAKEN);
+    assert_int_equal(net_limit_take(&l, &same_64), NET_LIMIT_TAKEN);
+    assert_int_equal(net_limit_take(&l, &v6), NET_LIMIT_OPEN);
     struct endpoint never = parse("198.51.100.1:1");
-    net_limit_give(&l, &never); /* was not taken: nothing happens */
+    net_limit_give(&l, &never, false); /* was not taken: nothing happens */
     net_limit_destroy(&l);
 }
 
