@@ -133,24 +133,93 @@ static void test_load(void **state)
     assert_int_equal(fixture_loaded.accesses, 0);
 }
 
-/* A file of the first version, as its trystd left it. */
-static void write_first_version(const char *path)
+#define NAT_OF_VERSION_1                                                                           \
+    "INSERT INTO nats(address,mapping,filtering,allocation,refusal,pooling,confidence,delta,"      \
+    "drift,block_low,block_high,samples,learnt,refusal_learnt,last_port,low,high,weight,"          \
+    "drift_sum,drift_seconds,hits,misses,one_address)"                                             \
+    " VALUES('192.0.2.7',4,0,3,1,1,80,2,500,0,0,40,1000000,2000000,4711,1024,65535,7.5,1,2,3,4,0)" \
+    ";"
+
+/* A file of an earlier version, as its trystd left it. */
+static void write_version(const char *path, int version, const char *rows)
 {
-    static const char rows[] =
-        "INSERT INTO nats(address,mapping,filtering,allocation,refusal,pooling,confidence,delta,"
-        "drift,block_low,block_high,samples,learnt,refusal_learnt,last_port,low,high,weight,"
-        "drift_sum,drift_seconds,hits,misses,one_address)"
-        " VALUES('192.0.2.7',4,0,3,1,1,80,2,500,0,0,40,1000000,2000000,4711,1024,65535,7.5,1,2,3,4,"
-        "0);"
-        "PRAGMA user_version=1;";
+    char pragma[48];
     sqlite3 *db;
 
     remove(path);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    for (const char *const *text = store_schema_step(1); *text; text++)
-        assert_int_equal(sqlite3_exec(db, *text, NULL, NULL, NULL), SQLITE_OK);
+    for (int n = 1; n <= version; n++)
+        for (const char *const *text = store_schema_step(n); *text; text++)
+            assert_int_equal(sqlite3_exec(db, *text, NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, rows, NULL, NULL, NULL), SQLITE_OK);
+    snprintf(pragma, sizeof(pragma), "PRAGMA user_version=%d", version);
+    assert_int_equal(sqlite3_exec(db, pragma, NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
+}
+
+/* From every version there was: peers, names, NATs and who may come are all there. */
+static void test_every_version(void **state)
+{
+    static const char rows[] = NAT_OF_VERSION_1
+        "INSERT INTO peers(key,name,agent,first_seen,last_seen,observed)"
+        " VALUES(x'01010101010101010101010101010101010101010101010101010101010101ff','laptop',"
+        "'tryst/1',5,6,'192.0.2.7:4000');"
+        "INSERT INTO invites VALUES(x'02020202020202020202020202020202"
+        "02020202020202020202020202020202','guest',1,9000000000000000,0,NULL);"
+        "INSERT INTO access VALUES(x'03030303030303030303030303030303"
+        "03030303030303030303030303030303',2,0);";
+    struct fixture *f = *state;
+    sqlite3 *db;
+
+    for (int version = 1; version < 3; version++) {
+        fixture_close(f);
+        write_version(f->path, version, rows);
+        fixture_open(f);
+        fixture_load(f);
+        assert_int_equal(fixture_loaded.profiles, 1);
+        assert_int_equal(fixture_loaded.peers, 1);
+        assert_string_equal(fixture_loaded.peer.name, "laptop");
+        assert_true(fixture_loaded.peer.first_seen == 5);
+        assert_int_equal(fixture_loaded.invites, 1);
+        assert_string_equal(fixture_loaded.invite.name, "guest");
+        assert_int_equal(fixture_loaded.accesses, 1);
+        assert_int_equal(fixture_loaded.access.verdict, 2);
+        assert_int_equal(sqlite3_open_v2(f->path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+        assert_int_equal(store_user_version(db), STORE_VERSION);
+        sqlite3_close(db);
+    }
+}
+
+/* A step that fails on its way leaves the file as it was: what comes before it is undone, too. */
+static void test_failed_step(void **state)
+{
+    struct fixture *f = *state;
+    sqlite3_stmt *st;
+    sqlite3 *db;
+
+    fixture_close(f);
+    write_version(f->path, 1, NAT_OF_VERSION_1 "CREATE TABLE gaps(mine);");
+    assert_null(store_open(f->path, NULL, NULL, fixture_err, sizeof(fixture_err)));
+    assert_non_null(strstr(fixture_err, "bring it to the current schema"));
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(store_user_version(db), 1);
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "SELECT (SELECT count(*) FROM nats),(SELECT count(*) FROM"
+                                        " pragma_table_info('nats') WHERE name='features'),"
+                                        "(SELECT count(*) FROM pragma_table_info('gaps'))",
+                                        -1, &st, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_int(st, 0), 1);
+    assert_int_equal(sqlite3_column_int(st, 1), 0); /* of version 2 */
+    assert_int_equal(sqlite3_column_int(st, 2), 1);
+    sqlite3_finalize(st);
+    /* With what was in the way gone, it goes through. */
+    assert_int_equal(sqlite3_exec(db, "DROP TABLE gaps", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    fixture_open(f);
+    fixture_load(f);
+    assert_int_equal(fixture_loaded.profiles, 1);
 }
 
 static void test_first_version(void **state)
@@ -159,7 +228,7 @@ static void test_first_version(void **state)
     struct row session = fixture_finished(3, REASON_OK);
 
     fixture_close(f);
-    write_first_version(f->path);
+    write_version(f->path, 1, NAT_OF_VERSION_1);
     fixture_open(f);
     fixture_load(f);
     const struct row_profile *row = &fixture_loaded.profile;
@@ -544,16 +613,10 @@ static void test_views(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_file),
-        TEST(test_load),
-        TEST(test_first_version),
-        TEST(test_peer_names),
-        TEST(test_session),
-        TEST(test_session_ids),
-        TEST(test_session_filters),
-        TEST(test_observations),
-        TEST(test_aborted),
-        TEST(test_views),
+        TEST(test_file),          TEST(test_load),        TEST(test_first_version),
+        TEST(test_every_version), TEST(test_failed_step), TEST(test_peer_names),
+        TEST(test_session),       TEST(test_session_ids), TEST(test_session_filters),
+        TEST(test_observations),  TEST(test_aborted),     TEST(test_views),
         TEST(test_manual),
     };
 
