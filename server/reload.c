@@ -22,8 +22,6 @@ static void news(struct ev_loop *loop, struct ev_async *async, int events)
     (void)events;
     if (!r->running)
         return;
-    if (r->threaded)
-        pthread_join(r->thread, NULL); /* it has sent this as its last act */
     r->running = false;
     r->done(r->user, r->bad ? NULL : &r->fresh, r->err);
 }
@@ -41,10 +39,19 @@ void reload_open(struct reload *r, struct ev_loop *loop, const struct conf_sourc
     ev_async_start(loop, &r->news);
 }
 
+/* Not when its news comes: it may take the system some milliseconds to let a thread end. */
+static void collect(struct reload *r)
+{
+    if (r->threaded)
+        pthread_join(r->thread, NULL);
+    r->threaded = false;
+}
+
 void reload_start(struct reload *r)
 {
     sigset_t all, before;
 
+    collect(r); /* the one before, whose last act was to send its news */
     r->running = true;
     /* Signals are the loop's business. */
     sigfillset(&all);
@@ -62,8 +69,7 @@ void reload_close(struct reload *r)
 {
     if (!r->loop)
         return;
-    if (r->running && r->threaded)
-        pthread_join(r->thread, NULL);
+    collect(r);
     r->running = false;
     ev_async_stop(r->loop, &r->news);
 }

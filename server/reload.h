@@ -21,7 +21,8 @@ struct reload {
     void *user;
     struct ev_async news;
     pthread_t thread;
-    bool running, threaded;
+    bool running;  /* done() is still to be called */
+    bool threaded; /* the thread is still to be joined */
     /* the thread's, while it runs */
     int bad;
     struct conf fresh;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/conf.h"
+#include "server/conf_table.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -42,11 +42,31 @@ static void check_print(const struct conf *c)
     free(again);
 }
 
+/* As an included file: it says where it is wrong, and includes no others. */
+static void check_included(const char *text, size_t size)
+{
+    struct conf c;
+    char err[512] = "";
+
+    conf_init_defaults(&c);
+    if (conf_parse_file("part", text, size, true, &c, err, sizeof(err))) {
+        if (strncmp(err, "part:", 5) != 0 || c.file_count)
+            abort();
+        return;
+    }
+    if (c.include.count || c.file_count != 1)
+        abort();
+    for (unsigned i = 0; i < CONF_OPTIONS; i++)
+        if (c.place[i].origin == CONF_FILE && c.place[i].file)
+            abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct conf c;
     char err[512] = "";
 
+    check_included((const char *)data, size);
     conf_init_defaults(&c);
     if (conf_parse("fuzz", (const char *)data, size, &c, err, sizeof(err)) == 0)
         check_print(&c);
