@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -113,6 +114,16 @@ static void run(struct store *s, uint64_t sessions)
            (double)health.commit_worst / 1e6, waits);
 }
 
+/* The database as it lies when all is in it. */
+static void show_size(const char *path, uint64_t sessions)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0)
+        printf("%lld bytes on disk, %.0f per session\n", (long long)st.st_size,
+               (double)st.st_size / (double)sessions);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const ends[] = {"", "-wal", "-shm", ".lock"};
@@ -130,6 +141,7 @@ int main(int argc, char **argv)
     if (s) {
         run(s, sessions);
         store_close(s);
+        show_size(path, sessions);
     } else {
         (void)fprintf(stderr, "%s\n", err);
     }
