@@ -39,24 +39,42 @@ __attribute__((format(printf, 2, 3))) static void put(struct text *t, const char
         t->len += (size_t)n;
 }
 
+static void put_bytes(struct text *t, const char *bytes, size_t len)
+{
+    if (len >= t->size - t->len) {
+        t->full = true;
+        return;
+    }
+    memcpy(t->at + t->len, bytes, len);
+    t->len += len;
+    t->at[t->len] = '\0';
+}
+
+static void put_text(struct text *t, const char *s)
+{
+    put_bytes(t, s, strlen(s));
+}
+
 /* Of a label's value the format wants three characters escaped. */
 static void put_escaped(struct text *t, const char *value)
 {
-    for (; *value; value++) {
-        if (*value == '\\' || *value == '"')
-            put(t, "\\%c", *value);
-        else if (*value == '\n')
-            put(t, "\\n");
-        else
-            put(t, "%c", *value);
+    for (size_t plain; *value; value += plain) {
+        plain = strcspn(value, "\\\"\n");
+        put_bytes(t, value, plain);
+        if (!value[plain])
+            break;
+        put_text(t, value[plain] == '\n' ? "\\n" : value[plain] == '"' ? "\\\"" : "\\\\");
+        plain++;
     }
 }
 
 static void put_label(struct text *t, const char *before, const char *name, const char *value)
 {
-    put(t, "%s%s=\"", before, name);
+    put_text(t, before);
+    put_text(t, name);
+    put_text(t, "=\"");
     put_escaped(t, value);
-    put(t, "\"");
+    put_text(t, "\"");
 }
 
 static void put_value(struct text *t, double value)
@@ -67,7 +85,14 @@ static void put_value(struct text *t, double value)
 
 static void put_count(struct text *t, uint64_t count)
 {
-    put(t, " %llu\n", (unsigned long long)count);
+    char digits[24], *at = digits + sizeof(digits);
+    *--at = '\n';
+    do {
+        *--at = (char)('0' + count % 10);
+        count /= 10;
+    } while (count);
+    *--at = ' ';
+    put_bytes(t, at, (size_t)(digits + sizeof(digits) - at));
 }
 
 /* ---- metrics that have labels ---- */
@@ -77,34 +102,33 @@ static const char *outcome_name(bool connected)
     return connected ? "connected" : "failed";
 }
 
-/* Numbers that no reason has are passed over. */
-static bool is_reason(unsigned reason)
-{
-    return reason_from_name(reason_name(reason)) == (int)reason;
-}
+static const uint8_t reasons[] = {
+#define REASON(number, NAME, name, status, what, advice) number,
+#include "proto/reason.def"
+#undef REASON
+};
+#define REASONS (sizeof(reasons) / sizeof(reasons[0]))
 
 static void put_sessions(struct text *t, const char *name, const struct session_tally *s)
 {
-    for (unsigned r = 0; r < SESSION_TALLY_REASONS; r++) {
-        if (!is_reason(r))
-            continue;
-        put(t, "%s", name);
-        put_label(t, "{", "outcome", outcome_name(r == REASON_OK));
-        put_label(t, ",", "reason", reason_name(r));
-        put(t, "}");
-        put_count(t, s->ended[r]);
+    for (size_t i = 0; i < REASONS; i++) {
+        put_text(t, name);
+        put_label(t, "{", "outcome", outcome_name(reasons[i] == REASON_OK));
+        put_label(t, ",", "reason", reason_name(reasons[i]));
+        put_text(t, "}");
+        put_count(t, s->ended[reasons[i]]);
     }
 }
 
 static void put_refused(struct text *t, const char *name, const struct session_tally *s)
 {
-    for (unsigned r = 0; r < SESSION_TALLY_REASONS; r++) {
-        if (!is_reason(r) || r == REASON_OK)
+    for (size_t i = 0; i < REASONS; i++) {
+        if (reasons[i] == REASON_OK)
             continue;
-        put(t, "%s", name);
-        put_label(t, "{", "reason", reason_name(r));
-        put(t, "}");
-        put_count(t, s->refused[r]);
+        put_text(t, name);
+        put_label(t, "{", "reason", reason_name(reasons[i]));
+        put_text(t, "}");
+        put_count(t, s->refused[reasons[i]]);
     }
 }
 
@@ -112,10 +136,10 @@ static void put_by_outcome(struct text *t, const char *name, const char *label, 
                            const uint64_t counts[2])
 {
     for (unsigned connected = 0; connected < 2; connected++) {
-        put(t, "%s", name);
+        put_text(t, name);
         put_label(t, "{", label, value);
         put_label(t, ",", "outcome", outcome_name(connected));
-        put(t, "}");
+        put_text(t, "}");
         put_count(t, counts[connected]);
     }
 }
@@ -144,9 +168,9 @@ static void put_closed(struct text *t, const char *name, const uint64_t counts[M
         "peer", "server", "timeout", "error", "malformed", "forged", "slow", "limit",
     };
     for (unsigned i = 0; i < METRICS_CLOSINGS; i++) {
-        put(t, "%s", name);
+        put_text(t, name);
         put_label(t, "{", "why", names[i]);
-        put(t, "}");
+        put_text(t, "}");
         put_count(t, counts[i]);
     }
 }
@@ -154,18 +178,18 @@ static void put_closed(struct text *t, const char *name, const uint64_t counts[M
 static void put_reloads(struct text *t, const char *name, const uint64_t counts[2])
 {
     for (unsigned refused = 0; refused < 2; refused++) {
-        put(t, "%s", name);
+        put_text(t, name);
         put_label(t, "{", "result", refused ? "refused" : "applied");
-        put(t, "}");
+        put_text(t, "}");
         put_count(t, counts[refused]);
     }
 }
 
 static void put_build(struct text *t, const char *name, const char *version)
 {
-    put(t, "%s", name);
+    put_text(t, name);
     put_label(t, "{", "version", version);
-    put(t, "}");
+    put_text(t, "}");
     put_count(t, 1);
 }
 
@@ -229,7 +253,7 @@ static void put_metric(struct text *t, const struct metrics *m, enum metric whic
         put_histogram(t, name, &m->busy);
         break;
     default:
-        put(t, "%s", name);
+        put_text(t, name);
         put_value(t, m->value[which]);
         break;
     }
