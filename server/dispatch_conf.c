@@ -226,8 +226,6 @@ bool dispatch_view_option(void *user, size_t index, struct view_option *out)
     conf_value(r->conf, option, out->value);
     conf_value(&r->defaults, option, out->standard);
     conf_where(&r->read, option, out->set);
-    if (out->restart && !conf_same(r->conf, &r->started, option))
-        snprintf(out->set, sizeof(out->set), "fitted to the machine's limits");
     out->pending[0] = '\0';
     if (is_pending(d, option))
         conf_value(&r->read, option, out->pending);

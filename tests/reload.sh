@@ -143,14 +143,14 @@ check "and nothing has changed" test "$(since)" = "$before"
 # ---- what needs a restart ----
 
 rm "$TMP"/trystd.conf.d/*
-configured 'rounds = 2' 'max-connections = 1000' 'handshake-threads = 3'
-says "restart needed for: handshake-threads, max-connections" reload
-logged 1 "warning: changed options that need a restart: handshake-threads, max-connections"
-says "^restart +needed for changed options: handshake-threads, max-connections$" status
+configured 'rounds = 2' 'metrics-listen = "127.0.0.1:1"' 'handshake-threads = 3'
+says "restart needed for: metrics-listen, handshake-threads" reload
+logged 1 "warning: changed options that need a restart: metrics-listen, handshake-threads"
+says "^restart +needed for changed options: metrics-listen, handshake-threads$" status
 says "^handshake-threads +0 .*restart: 3$" config handshake-threads
 value rounds 2
-configured 'rounds = 2' 'max-connections = 1000'
-says "restart needed for: max-connections$" reload
+configured 'rounds = 2' 'metrics-listen = "127.0.0.1:1"'
+says "restart needed for: metrics-listen$" reload
 configured 'rounds = 2'
 ctl 0 reload
 ctl 0 status
