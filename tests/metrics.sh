@@ -282,7 +282,7 @@ ctl reload >"$TMP/out" || fail "reload"
 scrape
 check "a reload is counted" is 'tryst_reloads_total{result="applied"}' 1
 check "nothing waits for a restart" is tryst_restart_pending 0
-echo 'max-connections = 200' >>"$TMP/conf"
+echo 'handshake-threads = 3' >>"$TMP/conf"
 ctl reload >"$TMP/out" || fail "reload"
 scrape
 check "an option waits for a restart" is tryst_restart_pending 1
