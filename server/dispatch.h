@@ -213,8 +213,7 @@ stamp dispatch_stamp_of(const struct dispatch *d, tick at);
 
 struct dispatch_options {
     struct loop *loop;
-    struct conf *conf;             /* a reload changes it */
-    const struct conf *configured; /* the same before it was fitted to the machine; NULL: was not */
+    struct conf *conf;                /* a reload changes it */
     const struct conf_source *source; /* what a reload reads; NULL: it is refused */
     const struct key_pair *key;
     const char *store_path;

@@ -206,7 +206,7 @@ void dispatch_reload_open(struct dispatch *d, const struct dispatch_options *opt
     struct dispatch_reload *r = &d->reload;
 
     r->conf = options->conf;
-    r->started = r->read = options->configured ? *options->configured : *options->conf;
+    r->started = r->read = *options->conf;
     conf_init_defaults(&r->defaults);
     reload_open(&r->reader, d->loop->ev, options->source, done, d);
 }

@@ -21,8 +21,7 @@ enum { EXIT_USAGE = 1, EXIT_CANNOT_START = 2 };
 
 struct trystd {
     struct conf_source source;
-    struct conf configured; /* as it was read */
-    struct conf conf;       /* in force */
+    struct conf conf; /* in force */
     struct loop loop;
     struct net net;
     struct dispatch dispatch;
@@ -135,9 +134,8 @@ static int read_conf(int argc, char **argv, struct trystd *t, struct command *co
 {
     char err[CONF_ERROR_SIZE];
     int status = read_options(argc, argv, &t->source, command);
-    if (status == 0 && conf_load(&t->source, &t->configured, err, sizeof(err)) != 0)
+    if (status == 0 && conf_load(&t->source, &t->conf, err, sizeof(err)) != 0)
         return complain(err);
-    t->conf = t->configured;
     return status;
 }
 
@@ -257,7 +255,6 @@ static int run(struct trystd *t)
     char database[CONF_TEXT_SIZE + 16], parent[CONF_TEXT_SIZE], err[512], url[SERVER_URL_SIZE];
     struct dispatch_options options = {.loop = &t->loop,
                                        .conf = &t->conf,
-                                       .configured = &t->configured,
                                        .source = &t->source,
                                        .key = &t->key,
                                        .store_path = database,
