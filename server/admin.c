@@ -39,6 +39,8 @@ void admin_drop(struct admin_client *c)
     free(c->in);
     free(c->out.bytes);
     free(c->head);
+    json_decref(c->held);
+    c->held = NULL;
     c->fd = -1;
     c->in = c->head = NULL;
     c->out = (struct admin_buffer){0};
@@ -50,7 +52,7 @@ void admin_drop(struct admin_client *c)
 
 static bool busy(const struct admin_client *c)
 {
-    return c->ticket || c->walk.row || c->watch.on;
+    return c->ticket || c->held || c->walk.row || c->watch.on;
 }
 
 /* --- lines in --- */
@@ -182,7 +184,8 @@ static void on_patience(struct ev_loop *loop, ev_timer *watcher, int events)
 
     (void)loop;
     (void)events;
-    if (c->ticket || (c->watch.on && !admin_watch_gone(c))) /* ours to answer; still there */
+    /* Ours to answer; or still there. */
+    if (c->ticket || c->held || (c->watch.on && !admin_watch_gone(c)))
         return;
     if (admin_waiting(c) > 0 && !c->watch.on)
         log_notice("admin (pid %d): takes no answers; dropped", (int)c->pid);
@@ -202,6 +205,18 @@ void admin_answers(struct admin *admin, uint64_t ticket, char *json)
         break;
     }
     free(json);
+}
+
+void admin_committed(struct admin *admin)
+{
+    for (unsigned i = 0; i < ADMIN_CLIENTS; i++) {
+        struct admin_client *c = &admin->clients[i];
+        if (c->fd < 0 || !c->held)
+            continue;
+        admin_held(c);
+        if (c->fd >= 0)
+            advance(c);
+    }
 }
 
 /* --- clients --- */

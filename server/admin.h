@@ -34,6 +34,8 @@ struct view_status {
     uint64_t nats;
     uint64_t store_pending, store_rows;
     uint64_t limit_hits;
+    uint64_t allowed, banned, invites;                 /* entries */
+    uint64_t banned_connections, banned_registrations; /* turned away */
     char registration[16];
     char restart_needed[512]; /* changed options that wait for it, separated by ", " */
     char warning[256];        /* e.g. "all peers come from one private address", or "" */
@@ -90,6 +92,44 @@ struct view_limit {
     stamp last; /* hit; 0: never */
 };
 
+/* One entry of the lists of who is allowed and who is banned. */
+struct view_access {
+    struct access_subject subject;
+    char name[PEER_NAME_SIZE]; /* of the peer with that key, or "" */
+    stamp created, expires;    /* expires 0: never */
+    char reason[ACCESS_REASON_SIZE];
+};
+
+struct view_name {
+    char name[PEER_NAME_SIZE]; /* "": this peer has none */
+    uint8_t key[KEY_SIZE];
+    stamp last_seen;
+    bool online;
+};
+
+/* What an operator decides about somebody, and what comes of it. */
+struct admin_decision {
+    const char *subject; /* key or name; for a ban also an address or a prefix */
+    int64_t ttl_seconds; /* 0: for good */
+    const char *reason;
+    bool kick;  /* deny: disconnect it, too */
+    bool force; /* ban: however many that are */
+    /* Filled in: */
+    struct view_access entry;
+    uint32_t closed; /* channels */
+    char note[256];  /* what else there is to know, or "" */
+};
+
+/* The same about a name. */
+struct admin_naming {
+    const char *name;
+    const char *to; /* key or name of the peer that gets it; a release has none */
+    /* Filled in: */
+    uint8_t from[KEY_SIZE], key[KEY_SIZE];
+    char lost[PEER_NAME_SIZE]; /* the name that the new holder had before, or "" */
+    bool connected;            /* the former holder is */
+};
+
 /*
  * Views walk by index, upwards from 0: false ends the walk. A long walk goes on over several
  * wake-ups of the loop: rows that come or go meanwhile may be left out or seen twice.
@@ -100,6 +140,10 @@ struct admin_source {
     bool (*peer)(void *user, size_t index, struct view_peer *out);
     bool (*session)(void *user, size_t index, struct view_session *out);
     bool (*nat)(void *user, size_t index, struct view_nat *out);
+    bool (*allowed)(void *user, size_t index, struct view_access *out);
+    bool (*banned)(void *user, size_t index, struct view_access *out);
+    bool (*open_invite)(void *user, size_t index, struct row_invite *out);
+    bool (*named)(void *user, size_t index, struct view_name *out);
     /* All metrics as text, ended by a zero byte; returns its length, or 0 when it does not fit. */
     size_t (*metrics)(void *user, char *out, size_t size);
     bool (*option)(void *user, size_t index, struct view_option *out);
@@ -109,8 +153,13 @@ struct admin_source {
     /* Commands: 0, or -1 with a sentence in err. */
     int (*invite)(void *user, const char *name, int64_t ttl_seconds, char url[SERVER_URL_SIZE + 64],
                   char *err, size_t size);
-    int (*allow)(void *user, const char *key, char *err, size_t size);
-    int (*deny)(void *user, const char *key, char *err, size_t size); /* takes an allow back */
+    int (*revoke)(void *user, const char *id, struct row_invite *out, char *err, size_t size);
+    int (*allow)(void *user, struct admin_decision *decision, char *err, size_t size);
+    int (*deny)(void *user, struct admin_decision *decision, char *err, size_t size);
+    int (*ban)(void *user, struct admin_decision *decision, char *err, size_t size);
+    int (*unban)(void *user, struct admin_decision *decision, char *err, size_t size);
+    int (*name_release)(void *user, struct admin_naming *naming, char *err, size_t size);
+    int (*name_transfer)(void *user, struct admin_naming *naming, char *err, size_t size);
     int (*kick)(void *user, const char *key_or_name, char *err, size_t size);
     /* 0: the answer comes by admin_answers(). */
     int (*reload)(void *user, uint64_t ticket, char *err, size_t size);
@@ -135,6 +184,8 @@ int admin_set_groups(struct admin *admin, const char *operators, const char *rea
                      size_t err_size);
 /* Hands an answer that has come later, from the store or a reload, to whoever waits for it. */
 void admin_answers(struct admin *admin, uint64_t ticket, char *json);
+/* To be called likewise: answers those whose change is stored by now, or cannot be. */
+void admin_committed(struct admin *admin);
 /*
  * A live event for whoever watches: a kind from event.def, and its members (the reference is taken;
  * peers are {"key", "name"} objects called peer, requester or target, by which watchers filter).

@@ -110,6 +110,33 @@ void admin_reply(struct admin_client *c, json_t *members)
     free(text);
 }
 
+void admin_held(struct admin_client *c)
+{
+    struct store_health health;
+    json_t *members = c->held;
+
+    if (!members)
+        return;
+    bool stored = store_committed(c->admin->store) >= c->commit;
+    store_health(c->admin->store, &health);
+    if (!stored && !health.degraded)
+        return;
+    c->held = NULL;
+    json_object_set_new(members, "stored", json_boolean(stored));
+    admin_reply(c, members);
+}
+
+void admin_reply_stored(struct admin_client *c, json_t *members)
+{
+    if (!members) {
+        admin_refuse(c, "done, but there is not enough memory for the answer");
+        return;
+    }
+    c->held = members;
+    c->commit = store_last(c->admin->store);
+    admin_held(c);
+}
+
 void admin_refuse(struct admin_client *c, const char *format, ...)
 {
     char text[512];

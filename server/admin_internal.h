@@ -45,6 +45,8 @@ struct admin_filter {
     stamp since, until; /* 0: open */
     bool listening;
     uint8_t mapping, allocation; /* unknown: any */
+    bool by_subject;             /* of access entries */
+    struct access_subject subject;
 };
 
 /* What somebody may do, by the groups that he is in. */
@@ -86,6 +88,8 @@ struct admin_client {
     struct admin_watch watch;
     uint64_t ticket; /* of the query whose answer is awaited; 0: none */
     char *head; /* members that go before those of that answer, with a comma at the end; or NULL */
+    json_t *held;                /* the answer to a change, until that is stored; or NULL */
+    uint64_t commit;             /* the row that it waits for */
     bool head_rows;              /* whether they say something */
     struct store_query fallback; /* what to ask the store if the walk finds nothing */
 };
@@ -122,6 +126,11 @@ void admin_drop(struct admin_client *c);
 
 /* Ends a request. admin_reply adds "schema" and "ok", and takes the reference. */
 void admin_reply(struct admin_client *c, json_t *members);
+/* The same for a change: not before it is stored, with "stored" in the answer; false if the store
+ * cannot write at present, and the change will be stored when it can. */
+void admin_reply_stored(struct admin_client *c, json_t *members);
+/* Answers now if that is possible by now. */
+void admin_held(struct admin_client *c);
 void admin_refuse(struct admin_client *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* A line of its own, its end included. The client may be gone afterwards. */
@@ -182,6 +191,14 @@ void admin_run_stats(struct admin_client *c, const json_t *args);
 /* --- admin_access.c --- */
 
 void admin_run_invite(struct admin_client *c, const json_t *args);
+void admin_run_invites(struct admin_client *c, const json_t *args);
+void admin_run_revoke(struct admin_client *c, const json_t *args);
+void admin_run_access(struct admin_client *c, const json_t *args);
+void admin_run_ban(struct admin_client *c, const json_t *args);
+void admin_run_unban(struct admin_client *c, const json_t *args);
+void admin_run_bans(struct admin_client *c, const json_t *args);
+void admin_run_names(struct admin_client *c, const json_t *args);
+void admin_run_name(struct admin_client *c, const json_t *args);
 void admin_run_allow(struct admin_client *c, const json_t *args);
 void admin_run_deny(struct admin_client *c, const json_t *args);
 void admin_run_kick(struct admin_client *c, const json_t *args);

@@ -28,6 +28,11 @@ static void add_counts(json_t *o, const struct view_status *v)
         {"observations_total", v->observations_total},
         {"observations_refused", v->observations_refused},
         {"limit_hits", v->limit_hits},
+        {"allowed", v->allowed},
+        {"banned", v->banned},
+        {"invites", v->invites},
+        {"banned_connections", v->banned_connections},
+        {"banned_registrations", v->banned_registrations},
         {"memory_bytes", v->memory_bytes},
     };
 

@@ -15,7 +15,6 @@
 #define RUNS_MAX         65536u
 #define CHECKS_MAX       4096u
 #define FILTER_TESTS_MAX 1024u
-#define INVITES_MAX      100000u
 
 stamp stamp_now(void)
 {
@@ -158,6 +157,8 @@ static void store_news(struct ev_loop *loop, struct ev_async *async, int events)
     dispatch_acknowledge(d);
     dispatch_outcomes(d);
     dispatch_tell_store(d);
+    if (d->admin)
+        admin_committed(d->admin);
     while (store_next_answer(d->store, &ticket, &json) == 1) {
         if (d->admin)
             admin_answers(d->admin, ticket, json);
@@ -168,20 +169,14 @@ static void store_news(struct ev_loop *loop, struct ev_async *async, int events)
 
 /* ---- what was there before ---- */
 
-/* Rows of several tables speak of one peer, in any order. */
-static struct peer *loaded_peer(struct dispatch *d, const uint8_t key[KEY_SIZE])
-{
-    struct peer *p = peer_by_key(&d->table, key);
-    return p ? p : peer_add(&d->table, key);
-}
-
 static void load_peer(void *user, const struct row_peer *row)
 {
     struct dispatch *d = user;
-    struct peer *p = loaded_peer(d, row->key);
+    struct peer *p = peer_add(&d->table, row->key); /* a key has one row */
     if (!p)
         return;
     p->registered = true;
+    p->member = row->member;
     p->first_seen = row->first_seen;
     p->last_seen = row->last_seen;
     if (row->name[0] && !peer_by_name(&d->table, row->name))
@@ -233,23 +228,12 @@ static void load_profile(void *user, const struct row_profile *row)
 
 static void load_invite(void *user, const struct row_invite *row)
 {
-    struct dispatch *d = user;
-    struct invite *i = row->used || row->expires < stamp_now() ? NULL : slab_take(&d->invites);
-    if (!i)
-        return;
-    i->row = *row;
-    lookup_add(&d->invite_by_hash, i->row.token_hash, sizeof(i->row.token_hash),
-               i->slot.self.index);
+    dispatch_invite_load(user, row);
 }
 
 static void load_access(void *user, const struct row_access *row)
 {
-    struct dispatch *d = user;
-    struct peer *p = loaded_peer(d, row->key);
-    if (!p)
-        return;
-    p->access = row->verdict;
-    p->access_expires = row->expires;
+    dispatch_access_load(user, row);
 }
 
 static int load(struct dispatch *d, char *err, size_t size)
@@ -259,7 +243,10 @@ static int load(struct dispatch *d, char *err, size_t size)
                                   .invite = load_invite,
                                   .access = load_access,
                                   .user = d};
-    return store_load(d->store, &loader, err, size);
+    if (store_load(d->store, &loader, err, size) != 0)
+        return -1;
+    dispatch_access_loaded(d);
+    return 0;
 }
 
 /* ---- where we are ---- */
@@ -355,12 +342,6 @@ static bool match_session(const void *user, uint32_t index, const void *key, siz
     return s && memcmp(s->id, key, len) == 0;
 }
 
-static bool match_invite(const void *user, uint32_t index, const void *key, size_t len)
-{
-    const struct invite *i = slab_at(user, index);
-    return i && memcmp(i->row.token_hash, key, len) == 0;
-}
-
 static void init_tables(struct dispatch *d, const uint8_t hash_key[16])
 {
     peer_table_init(&d->table, hash_key, 0);
@@ -368,17 +349,21 @@ static void init_tables(struct dispatch *d, const uint8_t hash_key[16])
     slab_init(&d->sessions, sizeof(struct session), (uint32_t)d->conf->max_sessions);
     slab_init(&d->checks, sizeof(struct check), CHECKS_MAX);
     slab_init(&d->filter_tests, sizeof(struct filter_test), FILTER_TESTS_MAX);
-    slab_init(&d->invites, sizeof(struct invite), INVITES_MAX);
     dispatch_limits_open(d, hash_key);
     lookup_init(&d->run_by_token, hash_key, match_token, &d->runs);
     lookup_init(&d->session_by_id, hash_key, match_session, &d->sessions);
-    lookup_init(&d->invite_by_hash, hash_key, match_invite, &d->invites);
+    dispatch_invites_init(d, hash_key);
+    dispatch_access_init(d, hash_key);
 }
 
 static int open_net(struct dispatch *d, const uint8_t hash_key[16], char *err, size_t size)
 {
-    struct net_handlers handlers = {
-        .user = d, .observe = observe, .message = message, .closed = closed, .limit = limit};
+    struct net_handlers handlers = {.user = d,
+                                    .admit = dispatch_admits,
+                                    .observe = observe,
+                                    .message = message,
+                                    .closed = closed,
+                                    .limit = limit};
     struct net_options options = {
         .limits = dispatch_net_limits(d),
         .handshake_timeout = d->conf->handshake_timeout * TICK_S,
@@ -443,8 +428,10 @@ int dispatch_open(struct dispatch *d, struct net *net, const struct dispatch_opt
         error = errno;
         goto failed;
     }
-    if (service_all_taken(d->service, d->listen_text, err, size) == 0)
+    if (service_all_taken(d->service, d->listen_text, err, size) == 0) {
+        dispatch_warn_of_access(d);
         return 0;
+    }
 failed:
     dispatch_close(d);
     errno = error;
@@ -512,12 +499,12 @@ void dispatch_close(struct dispatch *d)
     ev_async_stop(d->loop->ev, &d->store_news);
     lookup_destroy(&d->run_by_token);
     lookup_destroy(&d->session_by_id);
-    lookup_destroy(&d->invite_by_hash);
     slab_destroy(&d->runs);
     slab_destroy(&d->sessions);
     slab_destroy(&d->checks);
     slab_destroy(&d->filter_tests);
-    slab_destroy(&d->invites);
+    dispatch_invites_destroy(d);
+    dispatch_access_destroy(d);
     peer_table_destroy(&d->table);
     dispatch_outcomes_forget(d);
     dispatch_limits_close(d);

@@ -4,6 +4,7 @@
 
 #include <ev.h>
 
+#include "access.h"
 #include "admin.h"
 #include "conf.h"
 #include "drain.h"
@@ -28,13 +29,13 @@
 /*
  * The one place that sees every stage: it hands the values along (net -> session -> predict -> plan
  * -> schedule) and carries out the effects. Its parts, by subject: dispatch.c (messages in,
- * wake-ups), dispatch_register.c (who comes and goes), dispatch_survey.c (observations,
- * profiles), dispatch_probe.c (what the server tries out on NATs), dispatch_session.c
- * (introductions), dispatch_outcome.c (what
- * came of them), dispatch_punch.c (from predictions to a plan on its way), dispatch_check.c (what
- * a connection would come to), dispatch_conf.c (a new configuration), dispatch_drain.c (the end in
- * peace), dispatch_admin.c (views and
- * commands).
+ * wake-ups), dispatch_register.c (who comes and goes), dispatch_access.c (who may),
+ * dispatch_invite.c (invites), dispatch_survey.c (observations, profiles), dispatch_probe.c (what
+ * the server tries out on NATs), dispatch_session.c (introductions), dispatch_outcome.c (what came
+ * of them), dispatch_punch.c (from
+ * predictions to a plan on its way), dispatch_check.c (what a connection would come to),
+ * dispatch_conf.c (a new configuration), dispatch_drain.c (the end in peace), dispatch_admin.c
+ * (views and commands).
  */
 
 #define SESSION_ROUNDS_MAX 10 /* as many as the option `rounds` may say */
@@ -129,6 +130,19 @@ struct invite {
 
 struct dispatch_stats {
     uint64_t sessions, sessions_ok, sessions_failed, observations, observations_refused;
+    uint64_t banned; /* registrations of banned keys that were refused */
+};
+
+/* The admin's views that are walks. */
+enum dispatch_view {
+    WALK_PEERS,
+    WALK_SESSIONS,
+    WALK_NATS,
+    WALK_ALLOWED,
+    WALK_BANNED,
+    WALK_INVITES,
+    WALK_NAMES,
+    WALK_COUNT
 };
 
 /* Reloads, and what they have brought. */
@@ -168,6 +182,9 @@ struct dispatch {
     struct peer_table table;
     struct slab runs, sessions, checks, filter_tests, invites;
     struct lookup run_by_token, session_by_id, invite_by_hash;
+    uint32_t invites_swept; /* where the next sweep goes on */
+    struct access allowed, banned;
+    struct ev_timer expiry;  /* while something in these lists expires */
     struct session *waiting; /* list */
     struct ref
         *acknowledging; /* channels whose REGISTERED waits for the store; a ring, oldest first */
@@ -197,7 +214,7 @@ struct dispatch {
     uint64_t memory_allowed;   /* by the system */
     uint64_t memory_most;      /* for tables and queues */
     uint32_t connections_told; /* what the log last said that the descriptors allow; 0: nothing */
-    struct dispatch_walk walk[3]; /* of the admin's views */
+    struct dispatch_walk walk[WALK_COUNT];
 };
 
 /* Wall-clock time, for records. */
@@ -247,8 +264,53 @@ void dispatch_acknowledge(struct dispatch *d); /* sends the REGISTERED whose row
 void dispatch_sync(struct dispatch *d, struct channel *c);
 void dispatch_synced(struct dispatch *d, struct channel *c, const struct msg_sync *m);
 void dispatch_leave(struct dispatch *d, struct channel *c);
+
+/* ---- dispatch_access.c ---- */
+
+void dispatch_access_init(struct dispatch *d, const uint8_t hash_key[16]);
+void dispatch_access_destroy(struct dispatch *d);
+/* One entry from the store; and when all are there. */
+void dispatch_access_load(struct dispatch *d, const struct row_access *row);
+void dispatch_access_loaded(struct dispatch *d);
+/* Stores a change that is in force. 0, or -1 with a sentence in err. */
+int dispatch_keep(struct dispatch *d, const struct row *row, char *err, size_t size);
+/* There is something that expires: sees to it that it is swept up. */
+void dispatch_expect_expiry(struct dispatch *d);
+/* Says so loudly if anybody may register. */
+void dispatch_warn_of_access(const struct dispatch *d);
+/* Whether connections are taken from there (a handler of net). */
+bool dispatch_admits(void *user, const struct endpoint *remote);
+bool dispatch_is_banned(const struct dispatch *d, const uint8_t key[KEY_SIZE]);
+bool dispatch_is_allowed(const struct dispatch *d, const uint8_t key[KEY_SIZE]);
+/* Commands and views of the admin socket. */
+int dispatch_allow(void *user, struct admin_decision *o, char *err, size_t size);
+int dispatch_deny(void *user, struct admin_decision *o, char *err, size_t size);
+int dispatch_ban(void *user, struct admin_decision *o, char *err, size_t size);
+int dispatch_unban(void *user, struct admin_decision *o, char *err, size_t size);
+int dispatch_kick(void *user, const char *key_or_name, char *err, size_t size);
+int dispatch_name_release(void *user, struct admin_naming *o, char *err, size_t size);
+int dispatch_name_transfer(void *user, struct admin_naming *o, char *err, size_t size);
+bool dispatch_view_allowed(void *user, size_t index, struct view_access *out);
+bool dispatch_view_banned(void *user, size_t index, struct view_access *out);
+bool dispatch_view_name(void *user, size_t index, struct view_name *out);
+
+/* ---- dispatch_invite.c ---- */
+
+void dispatch_invites_init(struct dispatch *d, const uint8_t hash_key[16]);
+void dispatch_invites_destroy(struct dispatch *d);
+void dispatch_invite_load(struct dispatch *d, const struct row_invite *row);
+/* Forgets what has expired among the next so many slots. Returns how many invites that were. */
+uint32_t dispatch_invites_sweep(struct dispatch *d, uint32_t slots, stamp now);
+/* An invite that may be used now, or NULL. */
+struct invite *dispatch_invite_find(struct dispatch *d, const char *token);
+/* Uses it up, in one row with the registration that it is used for. False: the store takes
+ * nothing. */
+bool dispatch_invite_use(struct dispatch *d, struct invite *invite, const struct row_peer *by);
 int dispatch_invite(struct dispatch *d, const char *name, int64_t ttl_seconds, char *url,
                     size_t size, char *err, size_t err_size);
+/* Takes an unused invite back, by the first digits of its token's hash; *out is what it was. */
+int dispatch_revoke(struct dispatch *d, const char *id, struct row_invite *out, char *err,
+                    size_t size);
 
 /* ---- dispatch_survey.c ---- */
 
@@ -461,6 +523,11 @@ bool dispatch_limit_view(void *user, size_t index, struct view_limit *out);
 
 /* ---- dispatch_admin.c ---- */
 
+/*
+ * The index-th slot in use. Views are walked from 0 upward, so remembering where the last step
+ * ended makes a whole walk linear.
+ */
+void *dispatch_nth(const struct slab *slab, struct dispatch_walk *walk, size_t index);
 struct admin_source dispatch_admin_source(struct dispatch *d);
 /* Bytes in tables of connections, peers, NATs and sessions. */
 uint64_t dispatch_memory(const struct dispatch *d);

@@ -14,21 +14,35 @@ static void view_store(struct dispatch *d, struct view_status *out)
         snprintf(out->store_error, sizeof(out->store_error), "%s", health.error);
 }
 
-static void view_warning(const struct dispatch *d, struct view_status *out)
+static void warn(struct view_status *out, const char *text)
 {
-    char address[ENDPOINT_TEXT_SIZE];
+    size_t used = strlen(out->warning);
+    snprintf(out->warning + used, sizeof(out->warning) - used, "%s%s", used ? "; " : "", text);
+}
+
+static void view_warnings(const struct dispatch *d, struct view_status *out)
+{
+    char address[ENDPOINT_TEXT_SIZE], text[192];
     if (d->draining)
-        snprintf(out->warning, sizeof(out->warning),
-                 "draining: no new sessions, and the daemon ends with those under way");
-    else if (d->private_only)
-        snprintf(out->warning, sizeof(out->warning),
-                 "every peer comes from the private address %s: this server stands behind a NAT or "
-                 "proxy that hides its "
-                 "clients",
-                 endpoint_format_address(&d->private_address, address));
-    else if (d->conf->registration == REGISTRATION_OPEN)
-        snprintf(out->warning, sizeof(out->warning),
-                 "registration is open: anybody may use this server");
+        warn(out, "draining: no new sessions, and the daemon ends with those under way");
+    if (d->conf->registration == REGISTRATION_OPEN)
+        warn(out, "registration is open: anybody may use this server");
+    if (!d->private_only)
+        return;
+    snprintf(text, sizeof(text),
+             "every peer comes from the private address %s: this server stands behind a NAT or "
+             "proxy that hides its clients",
+             endpoint_format_address(&d->private_address, address));
+    warn(out, text);
+}
+
+static void view_access(const struct dispatch *d, struct view_status *out)
+{
+    out->allowed = d->allowed.entries.used;
+    out->banned = d->banned.entries.used;
+    out->invites = d->invites.used;
+    out->banned_connections = d->net->stats.closed[NET_CLOSED_BANNED];
+    out->banned_registrations = d->stats.banned;
 }
 
 static void view_status(void *user, struct view_status *out)
@@ -61,15 +75,12 @@ static void view_status(void *user, struct view_status *out)
     out->loop_lag_worst_us = d->loop->busy_worst / TICK_US;
     out->memory_bytes = dispatch_memory(d);
     view_store(d, out);
-    view_warning(d, out);
+    view_warnings(d, out);
+    view_access(d, out);
     snprintf(out->restart_needed, sizeof(out->restart_needed), "%s", d->reload.restart_needed);
 }
 
-/*
- * The index-th slot in use. Views are walked from 0 upward, so remembering where the last step
- * ended makes a whole walk linear.
- */
-static void *nth(const struct slab *slab, struct dispatch_walk *walk, size_t index)
+void *dispatch_nth(const struct slab *slab, struct dispatch_walk *walk, size_t index)
 {
     if (index != walk->index || !index)
         *walk = (struct dispatch_walk){0, 0};
@@ -84,7 +95,7 @@ static void *nth(const struct slab *slab, struct dispatch_walk *walk, size_t ind
 static bool view_peer(void *user, size_t index, struct view_peer *out)
 {
     struct dispatch *d = user;
-    const struct channel *c = nth(&d->table.channels, &d->walk[0], index);
+    const struct channel *c = dispatch_nth(&d->table.channels, &d->walk[WALK_PEERS], index);
     const struct peer *p = c ? slab_get(&d->table.peers, c->peer) : NULL;
     if (!p)
         return false;
@@ -108,7 +119,7 @@ static bool view_peer(void *user, size_t index, struct view_peer *out)
 static bool view_session(void *user, size_t index, struct view_session *out)
 {
     struct dispatch *d = user;
-    const struct session *s = nth(&d->sessions, &d->walk[1], index);
+    const struct session *s = dispatch_nth(&d->sessions, &d->walk[WALK_SESSIONS], index);
     if (!s)
         return false;
     memset(out, 0, sizeof(*out));
@@ -127,7 +138,7 @@ static bool view_session(void *user, size_t index, struct view_session *out)
 static bool view_nat(void *user, size_t index, struct view_nat *out)
 {
     struct dispatch *d = user;
-    const struct nat *n = nth(&d->table.nats, &d->walk[2], index);
+    const struct nat *n = dispatch_nth(&d->table.nats, &d->walk[WALK_NATS], index);
     if (!n)
         return false;
     memset(out, 0, sizeof(*out));
@@ -145,6 +156,15 @@ static void client_refused(void *user)
     dispatch_limit_hit(user, LIMIT_ADMIN_CLIENTS, NULL);
 }
 
+static bool view_invite(void *user, size_t index, struct row_invite *out)
+{
+    struct dispatch *d = user;
+    const struct invite *i = dispatch_nth(&d->invites, &d->walk[WALK_INVITES], index);
+    if (i)
+        *out = i->row;
+    return i != NULL;
+}
+
 /* ---- commands ---- */
 
 static int command_invite(void *user, const char *name, int64_t ttl_seconds,
@@ -153,59 +173,10 @@ static int command_invite(void *user, const char *name, int64_t ttl_seconds,
     return dispatch_invite(user, name, ttl_seconds, url, SERVER_URL_SIZE + 64, err, size);
 }
 
-static int set_access(struct dispatch *d, const char *text, enum peer_access access, char *err,
-                      size_t size)
+static int command_revoke(void *user, const char *id, struct row_invite *out, char *err,
+                          size_t size)
 {
-    struct row row = {.kind = ROW_ACCESS};
-    struct peer *p = peer_find(&d->table, text);
-    if (!p && key_parse(text, row.access.key) == 0)
-        p = peer_add(&d->table, row.access.key);
-    if (!p) {
-        snprintf(err, size, "'%s' is neither a key nor the name of a known peer", text);
-        return -1;
-    }
-    p->access = (uint8_t)access;
-    p->access_expires = 0;
-    memcpy(row.access.key, p->key, KEY_SIZE);
-    row.access.verdict = (uint8_t)access;
-    dispatch_tell_operator(d, access == PEER_ALLOWED ? "allow" : "deny", p, "");
-    if (!dispatch_put(d, &row)) {
-        snprintf(err, size, "in force, but not stored: the store's queue is full");
-        return -1;
-    }
-    return 0;
-}
-
-static int command_allow(void *user, const char *key, char *err, size_t size)
-{
-    return set_access(user, key, PEER_ALLOWED, err, size);
-}
-
-static int command_deny(void *user, const char *key, char *err, size_t size)
-{
-    return set_access(user, key, PEER_NO_ENTRY, err, size);
-}
-
-static int command_kick(void *user, const char *key_or_name, char *err, size_t size)
-{
-    struct dispatch *d = user;
-    const struct peer *p = peer_find(&d->table, key_or_name);
-    unsigned kicked = 0;
-    for (uint32_t i = 0; p && i < slab_end(&d->table.channels); i++) {
-        const struct channel *c = slab_at(&d->table.channels, i);
-        struct net_conn *conn =
-            c && ref_equal(c->peer, p->slot.self) ? slab_get(&d->net->conns, c->conn) : NULL;
-        if (!conn)
-            continue;
-        dispatch_dismiss(d, conn, REASON_SERVER_LOST, "disconnected by the operator", 1000);
-        kicked++;
-    }
-    if (kicked) {
-        dispatch_tell_operator(d, "kick", p, "");
-        return 0;
-    }
-    snprintf(err, size, "no peer '%s' is connected", key_or_name);
-    return -1;
+    return dispatch_revoke(user, id, out, err, size);
 }
 
 static int command_reload(void *user, uint64_t ticket, char *err, size_t size)
@@ -225,9 +196,18 @@ struct admin_source dispatch_admin_source(struct dispatch *d)
         .limit = dispatch_limit_view,
         .client_refused = client_refused,
         .invite = command_invite,
-        .allow = command_allow,
-        .deny = command_deny,
-        .kick = command_kick,
+        .allowed = dispatch_view_allowed,
+        .banned = dispatch_view_banned,
+        .open_invite = view_invite,
+        .named = dispatch_view_name,
+        .revoke = command_revoke,
+        .allow = dispatch_allow,
+        .deny = dispatch_deny,
+        .ban = dispatch_ban,
+        .unban = dispatch_unban,
+        .name_release = dispatch_name_release,
+        .name_transfer = dispatch_name_transfer,
+        .kick = dispatch_kick,
         .option = dispatch_view_option,
         .reload = command_reload,
         .drain = dispatch_drain_order,

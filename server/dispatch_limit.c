@@ -201,7 +201,8 @@ uint64_t dispatch_memory(const struct dispatch *d)
            in_use(&d->sessions) + (uint64_t)d->sessions.used * sizeof(struct row_session) +
            lookup_memory(&t->by_key) + lookup_memory(&t->by_name) + lookup_memory(&t->by_address) +
            lookup_memory(&d->run_by_token) + lookup_memory(&d->session_by_id) +
-           lookup_memory(&d->invite_by_hash) + limit_rate_memory(&d->registrations) +
+           lookup_memory(&d->invite_by_hash) + access_memory(&d->allowed) +
+           access_memory(&d->banned) + limit_rate_memory(&d->registrations) +
            limit_rate_memory(&d->new_keys) + limit_rate_memory(&d->key_requests) +
            limit_rate_memory(&d->address_requests) + store_pending(d->store) * sizeof(struct row);
 }

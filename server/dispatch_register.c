@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* Who comes and goes. */
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,50 +10,36 @@
 /* Clock samples taken at registration; a session takes more where these have grown stale. */
 #define SYNCS_AT_FIRST 4
 /* How long a peer that is sent away for load stays away, at least. */
-#define BUSY_DELAY_MS     1000
-#define INVITE_TOKEN_SIZE 18 /* random bytes: 24 characters of base64 */
+#define BUSY_DELAY_MS 1000
 
 /* ---- may it? ---- */
 
-static void hash_token(const char *token, uint8_t hash[32])
+/*
+ * REASON_OK, or why this key may not register, with a sentence in *text where there is more to say.
+ * *invite is the one to be used up, if any.
+ */
+static enum reason may_register(struct dispatch *d, const uint8_t key[KEY_SIZE],
+                                const struct peer *p, const struct msg_register *m,
+                                struct invite **invite, const char **text)
 {
-    crypto_generichash(hash, 32, (const uint8_t *)token, strlen(token), NULL, 0);
-}
-
-static struct invite *find_invite(struct dispatch *d, const char *token)
-{
-    uint8_t hash[32];
-    hash_token(token, hash);
-    uint32_t index = lookup_find(&d->invite_by_hash, hash, sizeof(hash));
-    return index == LOOKUP_NONE ? NULL : slab_at(&d->invites, index);
-}
-
-static bool access_holds(const struct peer *p, enum peer_access access)
-{
-    return p && p->access == access && (!p->access_expires || p->access_expires > stamp_now());
-}
-
-/* REASON_OK, or why this key may not register. *invite is the one to be used up, if any. */
-static enum reason may_register(struct dispatch *d, const struct peer *p,
-                                const struct msg_register *m, struct invite **invite)
-{
-    *invite = NULL;
-    if (access_holds(p, PEER_BANNED))
+    int64_t mode = d->conf->registration;
+    if (dispatch_is_banned(d, key)) {
+        d->stats.banned++;
         return REASON_BANNED;
-    if (m->invite[0]) {
-        struct invite *i = find_invite(d, m->invite);
-        bool good = i && !i->row.used && i->row.expires > stamp_now();
-        if (good)
-            *invite = i;
-        else if (!p || !p->registered)
-            return REASON_INVITE;
-        /* One who is registered already may say an old token again: a retried join is no error. */
     }
-    if (d->conf->registration == REGISTRATION_OPEN || *invite || access_holds(p, PEER_ALLOWED))
-        return REASON_OK;
-    if (d->conf->registration == REGISTRATION_INVITE && p && p->registered)
-        return REASON_OK;
-    return REASON_NOT_REGISTERED;
+    if (mode == REGISTRATION_ALLOWLIST) {
+        if (dispatch_is_allowed(d, key))
+            return REASON_OK;
+        *text = "this server registers keys that its operator has allowed, and takes no invites";
+        return REASON_NOT_REGISTERED;
+    }
+    bool may = mode == REGISTRATION_OPEN || (p && p->member) || dispatch_is_allowed(d, key);
+    if (!m->invite[0])
+        return may ? REASON_OK : REASON_NOT_REGISTERED;
+    *invite = dispatch_invite_find(d, m->invite);
+    /* One who is registered already may say an old token again: a retried join is no error. */
+    bool retried = p && p->registered && may;
+    return *invite || retried ? REASON_OK : REASON_INVITE;
 }
 
 /* The name this registration binds: asked for, or granted by the invite. "" for none. REASON_OK, or
@@ -72,17 +57,6 @@ static enum reason pick_name(struct dispatch *d, const struct peer *p, const str
         return REASON_OK;
     const struct peer *holder = peer_by_name(&d->table, name);
     return !holder || holder == p ? REASON_OK : REASON_NAME_TAKEN;
-}
-
-static void use_invite(struct dispatch *d, struct invite *invite, const struct peer *p)
-{
-    struct row row = {.kind = ROW_INVITE};
-    invite->row.used = stamp_now();
-    memcpy(invite->row.used_by, p->key, KEY_SIZE);
-    row.invite = invite->row;
-    dispatch_put(d, &row);
-    lookup_remove(&d->invite_by_hash, invite->row.token_hash, sizeof(invite->row.token_hash));
-    slab_release(&d->invites, invite);
 }
 
 /* ---- registered ---- */
@@ -134,7 +108,9 @@ void dispatch_acknowledge(struct dispatch *d)
     }
 }
 
-static void put_peer(struct dispatch *d, const struct peer *p, const struct channel *c)
+/* Puts the registration on its way to the store, with the invite that it uses up. */
+static bool put_peer(struct dispatch *d, const struct peer *p, const struct channel *c,
+                     struct invite *invite)
 {
     struct row row = {.kind = ROW_PEER};
     memcpy(row.peer.key, p->key, KEY_SIZE);
@@ -143,7 +119,8 @@ static void put_peer(struct dispatch *d, const struct peer *p, const struct chan
     row.peer.first_seen = p->first_seen;
     row.peer.last_seen = p->last_seen;
     row.peer.observed = c->observed[c->family];
-    dispatch_put(d, &row);
+    row.peer.member = true;
+    return invite ? dispatch_invite_use(d, invite, &row.peer) : dispatch_put(d, &row);
 }
 
 static void take_locals(struct channel *c, const struct endpoints *locals)
@@ -211,12 +188,8 @@ static struct channel *open_channel(struct dispatch *d, struct peer *p, struct n
     return c;
 }
 
-static void greet(struct dispatch *d, struct peer *p, struct channel *c, bool news)
+static void greet(struct dispatch *d, struct channel *c, bool news)
 {
-    p->last_seen = stamp_now();
-    if (!p->first_seen)
-        p->first_seen = p->last_seen;
-    put_peer(d, p, c);
     /* What is acknowledged survives a crash; a peer that is known as it is needs no wait. */
     if (!news || !await_commit(d, c))
         send_registered(d, c);
@@ -232,12 +205,26 @@ static void turn_away(struct dispatch *d, struct net_conn *conn, enum limit full
     dispatch_dismiss(d, conn, REASON_BUSY, text, delay_ms);
 }
 
+/* False: news that the store does not take. What is known already need not be told again. */
+static bool record(struct dispatch *d, struct peer *p, struct channel *c, struct invite *invite,
+                   bool news)
+{
+    p->last_seen = stamp_now();
+    if (!p->first_seen)
+        p->first_seen = p->last_seen;
+    if (!put_peer(d, p, c, invite) && news)
+        return false;
+    p->registered = p->member = true;
+    return true;
+}
+
 void dispatch_register(struct dispatch *d, struct net_conn *conn, const uint8_t key[KEY_SIZE],
                        const struct msg_register *m)
 {
     struct peer *p = peer_by_key(&d->table, key);
     char key_text[KEY_TEXT_SIZE], name[PEER_NAME_SIZE], from[ENDPOINT_TEXT_SIZE];
-    struct invite *invite;
+    struct invite *invite = NULL;
+    const char *text = "";
     enum reason reason;
     uint32_t delay_ms = BUSY_DELAY_MS;
     enum limit full = dispatch_limit_registration(d, &conn->remote, &delay_ms);
@@ -250,14 +237,14 @@ void dispatch_register(struct dispatch *d, struct net_conn *conn, const uint8_t 
         reason = REASON_VERSION;
     else if (!store_has_room(d->store))
         reason = REASON_BUSY;
-    else if ((reason = may_register(d, p, m, &invite)) == REASON_OK)
+    else if ((reason = may_register(d, key, p, m, &invite, &text)) == REASON_OK)
         reason = pick_name(d, p, m, invite, name);
     if (reason == REASON_BUSY)
         dispatch_limit_hit(d, LIMIT_STORE_QUEUE, &conn->remote);
     if (reason != REASON_OK) {
         log_stranger("refused %s from %s: %s", key_format(key, key_text),
                      log_endpoint(&conn->remote, from), reason_text(reason));
-        dispatch_dismiss(d, conn, reason, "", reason == REASON_BUSY ? BUSY_DELAY_MS : 0);
+        dispatch_dismiss(d, conn, reason, text, reason == REASON_BUSY ? BUSY_DELAY_MS : 0);
         return;
     }
     /* Whoever has an invite has been let in by the operator. */
@@ -276,14 +263,16 @@ void dispatch_register(struct dispatch *d, struct net_conn *conn, const uint8_t 
         dispatch_dismiss(d, conn, REASON_LIMIT, "too many channels", BUSY_DELAY_MS);
         return;
     }
-    p->registered = true;
-    if (invite)
-        use_invite(d, invite, p);
+    if (!record(d, p, c, invite, news)) {
+        dispatch_limit_hit(d, LIMIT_STORE_QUEUE, &conn->remote);
+        dispatch_dismiss(d, conn, REASON_BUSY, "the store is full", BUSY_DELAY_MS);
+        return;
+    }
     log_peer("registered %s%s%s from %s%s", key_format(key, key_text),
              peer_name(p)[0] ? " as " : "", peer_name(p), log_endpoint(&conn->remote, from),
              c->listening ? ", listening" : "");
     dispatch_tell_registered(d, p, c);
-    greet(d, p, c, news);
+    greet(d, c, news);
 }
 
 void dispatch_leave(struct dispatch *d, struct channel *c)
@@ -331,49 +320,4 @@ void dispatch_synced(struct dispatch *d, struct channel *c, const struct msg_syn
         dispatch_cross(d, c);
     if (first)
         dispatch_ready(d);
-}
-
-/* ---- invites ---- */
-
-int dispatch_invite(struct dispatch *d, const char *name, int64_t ttl_seconds, char *url,
-                    size_t size, char *err, size_t err_size)
-{
-    uint8_t raw[INVITE_TOKEN_SIZE];
-    char token[sodium_base64_ENCODED_LEN(INVITE_TOKEN_SIZE,
-                                         sodium_base64_VARIANT_URLSAFE_NO_PADDING)];
-    char server[SERVER_URL_SIZE];
-    struct invite *i;
-    struct row row = {.kind = ROW_INVITE};
-
-    if (name && name[0]) {
-        if (peer_name_parse(name, row.invite.name) != 0) {
-            snprintf(err, err_size,
-                     "'%s' is no peer name: letters, digits, '-', '_' and '.', 63 at most", name);
-            return -1;
-        }
-        if (peer_by_name(&d->table, row.invite.name)) {
-            snprintf(err, err_size, "the name '%s' is taken", row.invite.name);
-            return -1;
-        }
-    }
-    if (!store_has_room(d->store) || !(i = slab_take(&d->invites))) {
-        dispatch_limit_hit(d, store_has_room(d->store) ? LIMIT_INVITES : LIMIT_STORE_QUEUE, NULL);
-        snprintf(err, err_size, "the store is full at the moment, try again");
-        return -1;
-    }
-    rng_fill(&d->rng, raw, sizeof(raw));
-    sodium_bin2base64(token, sizeof(token), raw, sizeof(raw),
-                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-    hash_token(token, row.invite.token_hash);
-    row.invite.created = stamp_now();
-    row.invite.expires =
-        row.invite.created + (ttl_seconds > 0 ? ttl_seconds : d->conf->invite_lifetime) * 1000000;
-    i->row = row.invite;
-    lookup_add(&d->invite_by_hash, i->row.token_hash, sizeof(i->row.token_hash),
-               i->slot.self.index);
-    dispatch_put(d, &row);
-    snprintf(url, size, "%s#%s", server_url_format(&d->url, server), token);
-    sodium_memzero(raw, sizeof(raw));
-    sodium_memzero(token, sizeof(token));
-    return 0;
 }

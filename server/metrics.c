@@ -165,7 +165,7 @@ static void put_families(struct text *t, const char *name, const struct session_
 static void put_closed(struct text *t, const char *name, const uint64_t counts[METRICS_CLOSINGS])
 {
     static const char *const names[METRICS_CLOSINGS] = {
-        "peer", "server", "timeout", "error", "malformed", "forged", "slow", "limit",
+        "peer", "server", "timeout", "error", "malformed", "forged", "slow", "limit", "banned",
     };
     for (unsigned i = 0; i < METRICS_CLOSINGS; i++) {
         put_text(t, name);

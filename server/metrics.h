@@ -22,7 +22,7 @@ enum metric {
 };
 
 /* Why connections ended, in the order of enum net_closing. */
-#define METRICS_CLOSINGS 8
+#define METRICS_CLOSINGS 9
 
 struct metrics {
     const char *version;

@@ -42,6 +42,7 @@ enum net_closing {
     NET_CLOSED_FORGED,    /* did not authenticate */
     NET_CLOSED_SLOW,      /* does not read what we send */
     NET_CLOSED_BUSY,      /* a limit of ours */
+    NET_CLOSED_BANNED,    /* from an address that is banned */
     NET_CLOSED_COUNT
 };
 
@@ -112,6 +113,8 @@ struct net_stats {
 /* Called by net. A handler may close any connection, the one it was called for too. */
 struct net_handlers {
     void *user;
+    /* Whether a connection from there is taken at all; one that is not is closed without a word. */
+    bool (*admit)(void *user, const struct endpoint *remote);
     /* The first and only frame of an observation connection; answer with net_answer(). */
     void (*observe)(void *user, struct net_conn *c, const struct msg *m);
     void (*message)(void *user, struct net_conn *c, const struct msg *m);

@@ -463,6 +463,11 @@ void net_conn_accept(struct net *net, int fd, const struct endpoint *remote)
     struct net_conn *c;
     enum limit full;
     net->stats.accepted++;
+    if (!net->handlers.admit(net->handlers.user, remote)) {
+        net->stats.closed[NET_CLOSED_BANNED]++;
+        close(fd);
+        return;
+    }
     full = admit(net, remote);
     if (full != LIMIT_COUNT) {
         turn_away(net, fd, remote, full);

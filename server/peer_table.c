@@ -100,6 +100,14 @@ struct peer *peer_add(struct peer_table *t, const uint8_t key[KEY_SIZE])
     return p;
 }
 
+void peer_clear_name(struct peer_table *t, struct peer *p)
+{
+    if (p->name)
+        lookup_remove(&t->by_name, p->name, strlen(p->name));
+    free(p->name);
+    p->name = NULL;
+}
+
 bool peer_set_name(struct peer_table *t, struct peer *p, const char *name)
 {
     if (p->name && strcmp(p->name, name) == 0)
@@ -107,9 +115,7 @@ bool peer_set_name(struct peer_table *t, struct peer *p, const char *name)
     char *copy = strdup(name);
     if (!copy)
         return false;
-    if (p->name)
-        lookup_remove(&t->by_name, p->name, strlen(p->name));
-    free(p->name);
+    peer_clear_name(t, p);
     p->name = copy;
     return lookup_add(&t->by_name, copy, strlen(copy), p->slot.self.index);
 }

@@ -25,8 +25,6 @@ enum { FAMILY_4, FAMILY_6, FAMILY_COUNT };
  * invitations go, and others that only ask for sessions of their own (a `tryst connect` beside a
  * `tryst listen` under the same key).
  */
-enum peer_access { PEER_NO_ENTRY, PEER_ALLOWED, PEER_BANNED };
-
 /*
  * When something was done last that is not done again for a while: in whole seconds, rounded up so
  * that no pause is cut short; 0: never. In half the room of a tick, as every idle peer has several.
@@ -51,12 +49,11 @@ struct peer {
     struct account syns[FAMILY_COUNT]; /* that surveys and sessions had it send */
     struct port_block block;           /* its own, on the NAT that it was seen on last */
     struct ref block_nat;
-    stamp access_expires; /* 0: never */
     stamp first_seen, last_seen;
     mark filter_tested[FAMILY_COUNT];
     uint32_t requested; /* sessions under way that it asked for */
     uint16_t channels;
-    uint8_t access;  /* enum peer_access */
+    bool member;     /* may come back where registration takes an invite */
     bool registered; /* has registered at least once, and that is on its way to the store */
 };
 
@@ -131,6 +128,8 @@ struct peer *peer_find(const struct peer_table *t, const char *text);
 struct peer *peer_add(struct peer_table *t, const uint8_t key[KEY_SIZE]);
 /* Binds a name that nobody else has; replaces the peer's former one. False without memory. */
 bool peer_set_name(struct peer_table *t, struct peer *p, const char *name);
+/* It has no name any more. */
+void peer_clear_name(struct peer_table *t, struct peer *p);
 const char *peer_name(const struct peer *p);
 
 struct channel *channel_add(struct peer_table *t, struct peer *p);

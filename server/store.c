@@ -123,8 +123,18 @@ static size_t row_size(const struct row *row)
                strnlen(row->session.plan, sizeof(row->session.plan) - 1) + 1;
     case ROW_INVITE:
         return head + sizeof(row->invite);
+    case ROW_JOIN:
+        return head + sizeof(row->join);
+    case ROW_REVOKE:
+        return head + sizeof(row->revoke);
     case ROW_ACCESS:
         return head + sizeof(row->access);
+    case ROW_NAME:
+        return head + sizeof(row->name);
+    case ROW_LEAVE:
+        return head + sizeof(row->leave);
+    case ROW_EXPIRE:
+        return head + sizeof(row->expire);
     }
     return head;
 }
@@ -233,6 +243,14 @@ void store_lose(struct store *s, const struct row *row)
 uint64_t store_committed(struct store *s)
 {
     return atomic_load(&s->writer.committed);
+}
+
+uint64_t store_last(struct store *s)
+{
+    pthread_mutex_lock(&s->writer.lock);
+    uint64_t last = s->writer.put;
+    pthread_mutex_unlock(&s->writer.lock);
+    return last;
 }
 
 uint64_t store_pending(struct store *s)

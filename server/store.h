@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "access.h"
 #include "histogram.h"
 #include "predict_profile.h"
 #include "proto/endpoint.h"
@@ -31,6 +32,7 @@ struct row_peer {
     char agent[MSG_TEXT_SIZE];
     stamp first_seen, last_seen;
     struct endpoint observed;
+    bool member; /* may come back where registration takes an invite */
 };
 
 struct row_profile { /* NAT profile of one public address; ticks inside are turned to stamps and
@@ -76,14 +78,58 @@ struct row_invite {
     uint8_t used_by[KEY_SIZE];
 };
 
-/* Who may register (allowlist), or may not. */
-struct row_access {
-    uint8_t key[KEY_SIZE];
-    uint8_t verdict; /* 1 allowed, 2 banned, 0 no entry (delete) */
-    stamp expires;   /* 0: never */
+/* A peer's first registration and the invite that it used up: both are stored, or neither is. */
+struct row_join {
+    struct row_peer peer;
+    struct row_invite invite;
 };
 
-enum row_kind { ROW_PEER, ROW_PROFILE, ROW_OBSERVATION, ROW_SESSION, ROW_INVITE, ROW_ACCESS };
+/* An invite that nobody used, taken back. */
+struct row_revoke {
+    uint8_t token_hash[32];
+};
+
+/* Who is allowed, and who is banned. */
+enum access_verdict { ACCESS_ALLOWED = 1, ACCESS_BANNED = 2 };
+struct row_access {
+    enum access_verdict verdict;
+    bool removed; /* the entry is taken back */
+    struct access_subject subject;
+    stamp created, expires; /* expires 0: never */
+    char reason[ACCESS_REASON_SIZE];
+};
+
+/* A registered peer's name, given by the operator; "": it has none any more. */
+struct row_name {
+    uint8_t key[KEY_SIZE];
+    char name[PEER_NAME_SIZE];
+};
+
+/* A registered peer that may not come back by that alone. */
+struct row_leave {
+    uint8_t key[KEY_SIZE];
+};
+
+/* Invites and access entries that expire up to this moment go. */
+struct row_expire {
+    stamp now;
+};
+/* So long after their use, used invites stay to tell who came by which. */
+#define STORE_INVITE_HISTORY ((stamp)90 * 86400 * 1000000)
+
+enum row_kind {
+    ROW_PEER,
+    ROW_PROFILE,
+    ROW_OBSERVATION,
+    ROW_SESSION,
+    ROW_INVITE,
+    ROW_JOIN,
+    ROW_REVOKE,
+    ROW_ACCESS,
+    ROW_NAME,
+    ROW_LEAVE,
+    ROW_EXPIRE
+};
 
 struct row {
     enum row_kind kind;
@@ -93,7 +139,12 @@ struct row {
         struct row_observation observation;
         struct row_session session;
         struct row_invite invite;
+        struct row_join join;
+        struct row_revoke revoke;
         struct row_access access;
+        struct row_name name;
+        struct row_leave leave;
+        struct row_expire expire;
     };
 };
 
@@ -136,6 +187,8 @@ void store_lose(struct store *s, const struct row *row);
 /* All rows up to this number are on disk (or could not be written: see store_health). Called on the
  * loop. */
 uint64_t store_committed(struct store *s);
+/* The number of the last row that was taken. */
+uint64_t store_last(struct store *s);
 /* Rows queued and not yet committed. */
 uint64_t store_pending(struct store *s);
 /*
@@ -191,6 +244,7 @@ struct store_query {
         QUERY_PEERS,
         QUERY_NATS,
         QUERY_OBSERVATIONS,
+        QUERY_INVITES,
         QUERY_CHECK,
         QUERY_BACKUP
     } what;

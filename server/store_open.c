@@ -207,6 +207,7 @@ static void load_peer(struct columns *c, const struct store_loader *loader)
 
     memset(&row, 0, sizeof(row));
     column_peer(c, &row);
+    row.member = column_range(c, 0, 1) != 0;
     loader->peer(loader->user, &row);
 }
 
@@ -224,12 +225,7 @@ static void load_invite(struct columns *c, const struct store_loader *loader)
     struct row_invite row;
 
     memset(&row, 0, sizeof(row));
-    column_blob(c, row.token_hash, sizeof(row.token_hash));
-    column_text(c, row.name, sizeof(row.name));
-    row.created = column_i64(c);
-    row.expires = column_i64(c);
-    row.used = column_i64(c);
-    column_blob(c, row.used_by, sizeof(row.used_by));
+    column_invite(c, &row);
     loader->invite(loader->user, &row);
 }
 
@@ -238,10 +234,9 @@ static void load_access(struct columns *c, const struct store_loader *loader)
     struct row_access row;
 
     memset(&row, 0, sizeof(row));
-    column_blob(c, row.key, sizeof(row.key));
-    row.verdict = (uint8_t)column_range(c, 1, 2);
-    row.expires = column_i64(c);
-    loader->access(loader->user, &row);
+    column_access(c, &row);
+    if (row.verdict)
+        loader->access(loader->user, &row);
 }
 
 static int load(sqlite3 *db, const char *sql, const struct store_loader *loader,
@@ -269,16 +264,18 @@ int store_load(struct store *s, const struct store_loader *loader, char *err, si
 
     if (!bad) {
         if (loader->peer)
-            bad |= load(db, "SELECT " PEER_NAMES " FROM peers", loader, load_peer);
+            bad |= load(db, "SELECT " PEER_NAMES ",member FROM peers", loader, load_peer);
         if (loader->profile)
             bad |= load(db, "SELECT " NAT_NAMES " FROM nats", loader, load_profile);
         if (loader->invite)
             bad |= load(db,
-                        "SELECT token_hash,name,created,expires,used,used_by FROM invites"
+                        "SELECT " INVITE_NAMES " FROM invites"
                         " WHERE used=0 AND expires>?",
                         loader, load_invite);
         if (loader->access)
-            bad |= load(db, "SELECT key,verdict,expires FROM access WHERE expires=0 OR expires>?",
+            bad |= load(db,
+                        "SELECT verdict,key,prefix,created,expires,reason FROM access"
+                        " WHERE expires=0 OR expires>?",
                         loader, load_access);
         if (bad)
             fail(db, s->path, "read it", err, err_size);

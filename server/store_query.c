@@ -382,6 +382,20 @@ static json_t *query_observations(sqlite3 *db, const struct store_query *q)
     return found;
 }
 
+/* --- invites --- */
+
+/* Used ones too, for as long as they are kept. */
+static json_t *query_invites(sqlite3 *db, const struct store_query *q)
+{
+    struct select s = {.len = 0};
+
+    add(&s, "SELECT " INVITE_NAMES " FROM invites ORDER BY created DESC LIMIT :limit");
+    sqlite3_stmt *st = prepare(db, &s);
+    if (st)
+        bind_named(st, ":limit", (int64_t)limit_of(q) + 1);
+    return answer(db, st, "invites", limit_of(q), store_show_invite);
+}
+
 json_t *store_answer_query(sqlite3 *db, const struct store_query *query)
 {
     json_t *found;
@@ -400,6 +414,8 @@ json_t *store_answer_query(sqlite3 *db, const struct store_query *query)
         return query_nats(db, query);
     case QUERY_OBSERVATIONS:
         return query_observations(db, query);
+    case QUERY_INVITES:
+        return query_invites(db, query);
     case QUERY_CHECK: /* no queries: see store_job.c */
     case QUERY_BACKUP:
         break;

@@ -155,6 +155,25 @@ static const char v3_views[] =
     "count(DISTINCT requester_tag) AS requesters, count(DISTINCT target_tag) AS targets"
     " FROM sessions GROUP BY day;";
 
+/* `access` had a verdict for each key; now an entry is about a key or about a prefix of addresses,
+   and one key may be in both lists. */
+static const char v3_access[] =
+    "ALTER TABLE peers ADD COLUMN member INTEGER NOT NULL DEFAULT 1;"
+    "ALTER TABLE access RENAME TO access_before;"
+    "CREATE TABLE access(verdict INTEGER NOT NULL CHECK(verdict IN (1,2)), key BLOB NOT NULL,"
+    " prefix TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL,"
+    " reason TEXT NOT NULL, PRIMARY KEY(verdict,key,prefix)) WITHOUT ROWID;"
+    "INSERT INTO access SELECT verdict,key,'',0,expires,'' FROM access_before;"
+    "DROP TABLE access_before;"
+
+    "CREATE VIEW access_overview AS SELECT"
+    " CASE verdict WHEN 1 THEN 'allowed' ELSE 'banned' END AS verdict,"
+    "lower(hex(key)) AS key, prefix," V1_TIME("created") V1_TIME("expires") "reason FROM access;"
+
+    "CREATE VIEW invite_overview AS SELECT substr(lower(hex(token_hash)),1,8) AS id, name,"
+    V1_TIME("created") V1_TIME("expires") V1_TIME("used")
+    "CASE WHEN used>0 THEN lower(hex(used_by)) END AS used_by FROM invites;";
+
 /* clang-format on */
 
 /* Step n at index n-1, as texts that are executed one after the other; views come last. */
@@ -162,7 +181,7 @@ static const char v3_views[] =
 static const char *const steps[STORE_VERSION][STEP_TEXTS] = {
     {v1_tables, v1_views, NULL},
     {v2_columns, v2_views, NULL},
-    {v3_gaps, v3_views, NULL},
+    {v3_gaps, v3_access, v3_views, NULL},
 };
 
 const char *const *store_schema_step(int n)

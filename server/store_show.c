@@ -97,6 +97,31 @@ json_t *store_show_peer(struct columns *c)
     return o;
 }
 
+/* Enough of the token's hash to tell invites apart. The token itself is not kept. */
+#define INVITE_ID_BYTES 4
+
+json_t *store_show_invite_row(const struct row_invite *row)
+{
+    json_t *o = json_object();
+
+    json_object_set_new(o, "id", show_hex(row->token_hash, INVITE_ID_BYTES));
+    json_object_set_new(o, "name", show_label(row->name));
+    json_object_set_new(o, "created", show_stamp(row->created));
+    json_object_set_new(o, "expires", show_stamp(row->expires));
+    json_object_set_new(o, "used", show_stamp(row->used));
+    json_object_set_new(o, "used_by", row->used ? show_key(row->used_by) : json_null());
+    return o;
+}
+
+json_t *store_show_invite(struct columns *c)
+{
+    struct row_invite row;
+
+    memset(&row, 0, sizeof(row));
+    column_invite(c, &row);
+    return store_show_invite_row(&row);
+}
+
 json_t *store_show_profile(struct columns *c)
 {
     struct row_profile row;

@@ -14,6 +14,9 @@ json_t *store_show_session(struct columns *c); /* SESSION_NAMES, without the pla
 json_t *store_show_session_full(struct columns *c);
 json_t *store_show_peer(struct columns *c);    /* PEER_NAMES */
 json_t *store_show_profile(struct columns *c); /* NAT_NAMES */
+json_t *store_show_invite(struct columns *c);  /* INVITE_NAMES */
+/* The same for one that the loop holds. */
+json_t *store_show_invite_row(const struct row_invite *row);
 /* at, peer, port, local, server, socket, step, burst */
 json_t *store_show_observation(struct columns *c);
 

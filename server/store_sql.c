@@ -24,14 +24,14 @@ const char *const store_sql[SQL_WRITER_STATEMENTS] = {
     [SQL_PUT_SESSION] = "INSERT INTO sessions(requester_tag,target_tag,id_tag," SESSION_NAMES
                         ") VALUES(?,?,?," SESSION_VALUES ")",
     /* The usual case leaves the index of names alone. */
-    [SQL_TOUCH_PEER] = "UPDATE peers SET agent=?,first_seen=?,last_seen=?,observed=?"
+    [SQL_TOUCH_PEER] = "UPDATE peers SET agent=?,first_seen=?,last_seen=?,observed=?,member=?"
                        " WHERE key=? AND name=?",
     /* A name belongs to one key at a time; the later row is right. */
     [SQL_FREE_NAME] = "UPDATE peers SET name='' WHERE name=?1 AND name<>'' AND key<>?2",
-    [SQL_PUT_PEER] = "INSERT INTO peers(" PEER_NAMES ") VALUES(?,?,?,?,?,?)"
+    [SQL_PUT_PEER] = "INSERT INTO peers(" PEER_NAMES ",member) VALUES(?,?,?,?,?,?,?)"
                      " ON CONFLICT(key) DO UPDATE SET name=excluded.name,agent=excluded.agent,"
                      "first_seen=excluded.first_seen,last_seen=excluded.last_seen,"
-                     "observed=excluded.observed",
+                     "observed=excluded.observed,member=excluded.member",
     [SQL_PUT_NAT] =
         "INSERT OR REPLACE INTO nats(" NAT_NAMES ") VALUES(" NAT_COLUMNS(SQL_VALUE) "?)",
     [SQL_PUT_OBSERVATION] = "INSERT INTO observations SELECT ?1,COALESCE(MAX(number),0)+1,"
@@ -40,8 +40,14 @@ const char *const store_sql[SQL_WRITER_STATEMENTS] = {
                               "(SELECT MAX(number) FROM observations WHERE address=?1)"
                               "-" TEXT(STORE_RING),
     [SQL_PUT_INVITE] = "INSERT OR REPLACE INTO invites VALUES(?,?,?,?,?,?)",
-    [SQL_PUT_ACCESS] = "INSERT OR REPLACE INTO access VALUES(?,?,?)",
-    [SQL_DROP_ACCESS] = "DELETE FROM access WHERE key=?",
+    [SQL_DROP_INVITE] = "DELETE FROM invites WHERE token_hash=? AND used=0",
+    [SQL_PUT_ACCESS] = "INSERT OR REPLACE INTO access VALUES(?,?,?,?,?,?)",
+    [SQL_DROP_ACCESS] = "DELETE FROM access WHERE verdict=? AND key=? AND prefix=?",
+    [SQL_SET_NAME] = "UPDATE peers SET name=? WHERE key=?",
+    [SQL_LEAVE] = "UPDATE peers SET member=0 WHERE key=?",
+    [SQL_EXPIRE_ACCESS] = "DELETE FROM access WHERE expires<>0 AND expires<=?",
+    /* Who came by which invite is worth knowing for a while. */
+    [SQL_EXPIRE_INVITES] = "DELETE FROM invites WHERE expires<=?1 AND (used=0 OR used<=?2)",
     [SQL_PUT_GAP] = "INSERT INTO gaps(since,until,sessions,observations,profiles,why)"
                     " VALUES(?,?,?,?,?,?)",
     /* Numbers follow one another: their span is the count, or a little more. */
@@ -277,6 +283,33 @@ void column_peer(struct columns *c, struct row_peer *out)
     out->first_seen = column_i64(c);
     out->last_seen = column_i64(c);
     column_endpoint(c, &out->observed);
+}
+
+void column_invite(struct columns *c, struct row_invite *out)
+{
+    column_blob(c, out->token_hash, sizeof(out->token_hash));
+    column_text(c, out->name, sizeof(out->name));
+    out->created = column_i64(c);
+    out->expires = column_i64(c);
+    out->used = column_i64(c);
+    column_blob(c, out->used_by, sizeof(out->used_by));
+}
+
+void column_access(struct columns *c, struct row_access *out)
+{
+    uint8_t key[KEY_SIZE];
+    char prefix[ACCESS_TEXT_SIZE];
+
+    out->verdict = (enum access_verdict)column_range(c, ACCESS_ALLOWED, ACCESS_BANNED);
+    column_blob(c, key, sizeof(key));
+    column_text(c, prefix, sizeof(prefix));
+    out->subject = access_of_key(key);
+    /* The file may have been edited: a prefix that is none bans nobody. */
+    if (*prefix && access_parse(prefix, &out->subject) != ACCESS_PARSED)
+        out->verdict = 0;
+    out->created = column_i64(c);
+    out->expires = column_i64(c);
+    column_text(c, out->reason, sizeof(out->reason));
 }
 
 void column_profile(struct columns *c, struct row_profile *out)

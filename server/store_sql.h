@@ -25,8 +25,13 @@ enum store_statement {
     SQL_PUT_OBSERVATION,
     SQL_TRIM_OBSERVATIONS,
     SQL_PUT_INVITE,
+    SQL_DROP_INVITE,
     SQL_PUT_ACCESS,
     SQL_DROP_ACCESS,
+    SQL_SET_NAME,
+    SQL_LEAVE,
+    SQL_EXPIRE_ACCESS,
+    SQL_EXPIRE_INVITES,
     SQL_PUT_GAP,
     SQL_TRIM_SESSIONS,
     SQL_AGE_SESSIONS,
@@ -73,6 +78,7 @@ extern const char *const store_sql[SQL_WRITER_STATEMENTS];
     X("low") X("high") X("weight") X("drift_sum") X("drift_seconds") X("hits") X("misses")
 #define NAT_NAMES NAT_COLUMNS(SQL_NAME) "one_address"
 #define PEER_NAMES "key,name,agent,first_seen,last_seen,observed"
+#define INVITE_NAMES "token_hash,name,created,expires,used,used_by"
 
 /* clang-format on */
 
@@ -117,6 +123,8 @@ void column_endpoint(struct columns *c, struct endpoint *out);
 void column_nat(struct columns *c, struct nat_summary *out);
 void column_session(struct columns *c, struct row_session *out);
 void column_peer(struct columns *c, struct row_peer *out);
+void column_invite(struct columns *c, struct row_invite *out);
+void column_access(struct columns *c, struct row_access *out);
 void column_profile(struct columns *c, struct row_profile *out);
 
 #endif

@@ -56,18 +56,20 @@ static int touch_peer(struct store_writer *w, const struct row_peer *row)
     bind_i64(&b, row->first_seen);
     bind_i64(&b, row->last_seen);
     bind_endpoint(&b, &row->observed);
+    bind_i64(&b, row->member);
     bind_blob(&b, row->key, sizeof(row->key));
     bind_text(&b, row->name, sizeof(row->name));
     return done(w, SQL_TOUCH_PEER, &b);
 }
 
-static int free_name(struct store_writer *w, const struct row_peer *row)
+static int free_name(struct store_writer *w, const char name[PEER_NAME_SIZE],
+                     const uint8_t key[KEY_SIZE])
 {
     struct binder b;
 
     begin(&b, w, SQL_FREE_NAME);
-    bind_text(&b, row->name, sizeof(row->name));
-    bind_blob(&b, row->key, sizeof(row->key));
+    bind_text(&b, name, PEER_NAME_SIZE);
+    bind_blob(&b, key, KEY_SIZE);
     return done(w, SQL_FREE_NAME, &b);
 }
 
@@ -77,7 +79,7 @@ static int put_peer(struct store_writer *w, const struct row_peer *row)
 
     if (result != SQLITE_DONE || sqlite3_changes(w->db) > 0)
         return result;
-    if (row->name[0] && (result = free_name(w, row)) != SQLITE_DONE)
+    if (row->name[0] && (result = free_name(w, row->name, row->key)) != SQLITE_DONE)
         return result;
     struct binder b;
     begin(&b, w, SQL_PUT_PEER);
@@ -87,7 +89,30 @@ static int put_peer(struct store_writer *w, const struct row_peer *row)
     bind_i64(&b, row->first_seen);
     bind_i64(&b, row->last_seen);
     bind_endpoint(&b, &row->observed);
+    bind_i64(&b, row->member);
     return done(w, SQL_PUT_PEER, &b);
+}
+
+static int put_name(struct store_writer *w, const struct row_name *row)
+{
+    struct binder b;
+    int result = row->name[0] ? free_name(w, row->name, row->key) : SQLITE_DONE;
+
+    if (result != SQLITE_DONE)
+        return result;
+    begin(&b, w, SQL_SET_NAME);
+    bind_text(&b, row->name, sizeof(row->name));
+    bind_blob(&b, row->key, sizeof(row->key));
+    return done(w, SQL_SET_NAME, &b);
+}
+
+static int put_leave(struct store_writer *w, const struct row_leave *row)
+{
+    struct binder b;
+
+    begin(&b, w, SQL_LEAVE);
+    bind_blob(&b, row->key, sizeof(row->key));
+    return done(w, SQL_LEAVE, &b);
 }
 
 static int put_profile(struct store_writer *w, const struct row_profile *row)
@@ -270,18 +295,56 @@ static int put_invite(struct store_writer *w, const struct row_invite *row)
     return done(w, SQL_PUT_INVITE, &b);
 }
 
-static int put_access(struct store_writer *w, const struct row_access *row)
+static int put_join(struct store_writer *w, const struct row_join *row)
 {
-    enum store_statement which = row->verdict ? SQL_PUT_ACCESS : SQL_DROP_ACCESS;
+    int result = put_invite(w, &row->invite);
+
+    return result == SQLITE_DONE ? put_peer(w, &row->peer) : result;
+}
+
+static int put_revoke(struct store_writer *w, const struct row_revoke *row)
+{
     struct binder b;
 
+    begin(&b, w, SQL_DROP_INVITE);
+    bind_blob(&b, row->token_hash, sizeof(row->token_hash));
+    return done(w, SQL_DROP_INVITE, &b);
+}
+
+static int put_access(struct store_writer *w, const struct row_access *row)
+{
+    enum store_statement which = row->removed ? SQL_DROP_ACCESS : SQL_PUT_ACCESS;
+    bool by_key = row->subject.kind == ACCESS_KEY;
+    char prefix[ACCESS_TEXT_SIZE] = "";
+    struct binder b;
+
+    if (!by_key)
+        access_format(&row->subject, prefix);
     begin(&b, w, which);
-    bind_blob(&b, row->key, sizeof(row->key));
-    if (row->verdict) {
-        bind_i64(&b, row->verdict);
+    bind_i64(&b, row->verdict);
+    bind_blob(&b, row->subject.bytes, by_key ? KEY_SIZE : 0);
+    bind_text(&b, prefix, sizeof(prefix));
+    if (!row->removed) {
+        bind_i64(&b, row->created);
         bind_i64(&b, row->expires);
+        bind_text(&b, row->reason, sizeof(row->reason));
     }
     return done(w, which, &b);
+}
+
+static int put_expire(struct store_writer *w, const struct row_expire *row)
+{
+    struct binder b;
+
+    begin(&b, w, SQL_EXPIRE_ACCESS);
+    bind_i64(&b, row->now);
+    int result = done(w, SQL_EXPIRE_ACCESS, &b);
+    if (result != SQLITE_DONE)
+        return result;
+    begin(&b, w, SQL_EXPIRE_INVITES);
+    bind_i64(&b, row->now);
+    bind_i64(&b, row->now - STORE_INVITE_HISTORY);
+    return done(w, SQL_EXPIRE_INVITES, &b);
 }
 
 static int put_row(struct store_writer *w, const struct row *row)
@@ -297,8 +360,18 @@ static int put_row(struct store_writer *w, const struct row *row)
         return put_session(w, &row->session);
     case ROW_INVITE:
         return put_invite(w, &row->invite);
+    case ROW_JOIN:
+        return put_join(w, &row->join);
+    case ROW_REVOKE:
+        return put_revoke(w, &row->revoke);
     case ROW_ACCESS:
         return put_access(w, &row->access);
+    case ROW_NAME:
+        return put_name(w, &row->name);
+    case ROW_LEAVE:
+        return put_leave(w, &row->leave);
+    case ROW_EXPIRE:
+        return put_expire(w, &row->expire);
     }
     return SQLITE_MISMATCH;
 }

@@ -4,7 +4,7 @@
 #
 # Completion for trystctl(1) in bash.
 
-_trystctl_commands="status peers sessions session nats stats limits watch metrics url invite allow deny kick drain config reload check-store backup log-level help"
+_trystctl_commands="status peers sessions session nats stats limits watch metrics url invite invites revoke allow deny access ban unban bans names name kick drain config reload check-store backup log-level help"
 
 _trystctl_options() {
     local common="--json --admin-socket --help"
@@ -20,6 +20,11 @@ _trystctl_options() {
     invite) echo "--name --ttl $common" ;;
     check-store) echo "--quick $common" ;;
     backup) echo "--force $common" ;;
+    invites) echo "--all --limit $common" ;;
+    allow) echo "--ttl $common" ;;
+    deny) echo "--kick $common" ;;
+    ban) echo "--ttl --reason --force $common" ;;
+    access | bans | names) echo "--limit $common" ;;
     drain) echo "--timeout --to $common" ;;
     '') echo "--version $common" ;;
     *) echo "$common" ;;
@@ -38,7 +43,10 @@ _trystctl_ask() {
 _trystctl_words() {
     case $1 in
     peers | kick) _trystctl_ask peers | awk 'NR > 1 && $1 != "-" { print $1 }' ;;
-    allow | deny) _trystctl_ask peers --all | awk 'NR > 1 && $1 != "-" { print $1 }' ;;
+    allow | deny | ban | access | names) _trystctl_ask peers --all | awk 'NR > 1 && $1 != "-" { print $1 }' ;;
+    unban | bans) _trystctl_ask bans | awk 'NR > 1 { print $1 }' ;;
+    revoke) _trystctl_ask invites | awk 'NR > 1 { print $1 }' ;;
+    name) echo "release transfer $(_trystctl_ask names | awk 'NR > 1 { print $1 }')" ;;
     session) _trystctl_ask sessions | awk 'NR > 1 { print $1 }' ;;
     nats) _trystctl_ask nats | awk 'NR > 1 { print $1 }' ;;
     config) _trystctl_ask config | awk 'NR > 1 { print $1 }' ;;

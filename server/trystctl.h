@@ -12,7 +12,8 @@
  * trystctl in parts: trystctl.c (command line), trystctl_socket.c (the way to the daemon),
  * trystctl_text.c (words and tables), trystctl_list.c (status and lists), trystctl_session.c (the
  * story of a session), trystctl_limit.c (limits), trystctl_nat.c (one NAT), trystctl_conf.c (the
- * configuration), trystctl_store.c (check and backup), trystctl_watch.c (live events).
+ * configuration), trystctl_store.c (check and backup), trystctl_watch.c (live events),
+ * trystctl_access.c (who may use the server).
  */
 
 /* How stdout wants it. */
@@ -97,6 +98,11 @@ void ctl_cell(struct ctl_table *t, enum ctl_colour colour, const char *text);
 /* Prints and frees it. */
 void ctl_table_end(struct ctl_table *t);
 
+/* What a list cannot show all of, and how to. */
+void ctl_print_more(const json_t *answer, const char *how);
+/* Whether a list is empty; said on a terminal only. */
+bool ctl_print_none(const json_t *list, const char *what);
+
 /* Adds to a paragraph; ctl_paragraph_end wraps and prints it, each line after `indent` blanks. */
 void ctl_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void ctl_paragraph_end(size_t indent);
@@ -110,6 +116,15 @@ void ctl_print_status(const json_t *answer);
 void ctl_print_peers(const json_t *answer);
 void ctl_print_sessions(const json_t *answer);
 void ctl_print_nats(const json_t *answer);
+void ctl_print_invite(const json_t *answer);
+void ctl_print_invites(const json_t *answer);
+void ctl_print_access(const json_t *answer);
+void ctl_print_bans(const json_t *answer);
+void ctl_print_ban(const json_t *answer);
+void ctl_print_names(const json_t *answer);
+void ctl_print_name(const json_t *answer);
+/* What there is to know about a change that went well. */
+void ctl_print_notes(const json_t *answer);
 void ctl_print_session(const json_t *answer);
 void ctl_print_nat(const json_t *answer);
 void ctl_print_config(const json_t *answer);

@@ -58,6 +58,12 @@ void ctl_print_status(const json_t *answer)
     line("url", CTL_PLAIN, ctl_text(answer, "url"));
     line("listening on", CTL_PLAIN, ctl_text(answer, "listen"));
     line("registration", CTL_PLAIN, ctl_text(answer, "registration"));
+    line("access", CTL_PLAIN,
+         ctl_format(
+             "%" PRId64 " allowed, %" PRId64 " banned, %" PRId64
+             " open invites; turned away: %" PRId64 " connections, %" PRId64 " registrations",
+             ctl_int(answer, "allowed"), ctl_int(answer, "banned"), ctl_int(answer, "invites"),
+             ctl_int(answer, "banned_connections"), ctl_int(answer, "banned_registrations")));
     line("peers", CTL_PLAIN,
          ctl_format("%" PRId64 " connected (%" PRId64 " take sessions), %" PRId64 " known",
                     ctl_int(answer, "peers"), ctl_int(answer, "peers_listening"),
@@ -84,14 +90,13 @@ void ctl_print_status(const json_t *answer)
     print_store(json_object_get(answer, "store"));
 }
 
-/* What a list cannot show all of. */
-static void print_more(const json_t *answer, const char *how)
+void ctl_print_more(const json_t *answer, const char *how)
 {
     if (ctl_true(answer, "more"))
         printf("%sthere are more: %s%s\n", ctl_colour(CTL_DIM), how, ctl_colour(CTL_PLAIN));
 }
 
-static bool print_none(const json_t *list, const char *what)
+bool ctl_print_none(const json_t *list, const char *what)
 {
     if (json_array_size(list) > 0)
         return false;
@@ -141,13 +146,13 @@ void ctl_print_peers(const json_t *answer)
     };
     const json_t *list = json_object_get(answer, "peers");
 
-    if (print_none(list, "peers"))
+    if (ctl_print_none(list, "peers"))
         return;
     struct ctl_table *t = ctl_table(columns, COUNT(columns));
     for (size_t i = 0; i < json_array_size(list); i++)
         peer_row(t, json_array_get(list, i));
     ctl_table_end(t);
-    print_more(answer, "ask with a greater --limit");
+    ctl_print_more(answer, "ask with a greater --limit");
 }
 
 static void outcome_cell(struct ctl_table *t, const json_t *s)
@@ -189,13 +194,13 @@ void ctl_print_sessions(const json_t *answer)
     };
     const json_t *list = json_object_get(answer, "sessions");
 
-    if (print_none(list, "sessions"))
+    if (ctl_print_none(list, "sessions"))
         return;
     struct ctl_table *t = ctl_table(columns, COUNT(columns));
     for (size_t i = 0; i < json_array_size(list); i++)
         session_row(t, json_array_get(list, i));
     ctl_table_end(t);
-    print_more(answer, "ask with a greater --limit (1000 at most), or with --until");
+    ctl_print_more(answer, "ask with a greater --limit (1000 at most), or with --until");
 }
 
 static void nat_row(struct ctl_table *t, const json_t *n)
@@ -222,13 +227,13 @@ void ctl_print_nats(const json_t *answer)
     };
     const json_t *list = json_object_get(answer, "nats");
 
-    if (print_none(list, "NATs"))
+    if (ctl_print_none(list, "NATs"))
         return;
     struct ctl_table *t = ctl_table(columns, COUNT(columns));
     for (size_t i = 0; i < json_array_size(list); i++)
         nat_row(t, json_array_get(list, i));
     ctl_table_end(t);
-    print_more(answer, "ask with a greater --limit");
+    ctl_print_more(answer, "ask with a greater --limit");
 }
 
 void ctl_print_help(const json_t *answer)

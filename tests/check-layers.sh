@@ -81,7 +81,7 @@ check_folders() {
 check_pure() {
     local file
     for file in proto/{endpoint,wire,nat,peer_kind,reason,frame,key,noise,msg,msg_kind}.c \
-        server/{histogram,metrics,session_tally,slab,lookup,net_limit,peer_table,session,survey,plan,plan_*,predict*,schedule*}.c; do
+        server/{histogram,metrics,session_tally,slab,lookup,access,net_limit,peer_table,session,survey,plan,plan_*,predict*,schedule*}.c; do
         [ -e "$file" ] || continue
         grep -Eq '\b(clock_gettime|time|gettimeofday|rand|random|socket|connect|send|recv|open|fopen|getrandom|randombytes_buf|loop_clock|stamp_now)\(' "$file" &&
             complain "$file is to be pure, and is not"

@@ -121,6 +121,7 @@ struct row fixture_peer(unsigned n, const char *name)
     row.peer.first_seen = BEGUN;
     row.peer.last_seen = BEGUN + n;
     row.peer.observed = fixture_endpoint("198.51.100.1:4000");
+    row.peer.member = true;
     return row;
 }
 

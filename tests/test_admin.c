@@ -138,14 +138,100 @@ static int fake_invite(void *user, const char *name, int64_t ttl, char url[SERVE
     return fake_do(user, what, name, e, size);
 }
 
-static int fake_allow(void *user, const char *key, char *e, size_t size)
+static int fake_decision(struct daemon *d, const char *what, struct admin_decision *o, char *e,
+                         size_t size)
 {
-    return fake_do(user, "allow", key, e, size);
+    char with[64];
+
+    snprintf(with, sizeof(with), "%s %lld%s%s%s%s", what, (long long)o->ttl_seconds,
+             o->kick ? " kick" : "", o->force ? " force" : "", o->reason ? " " : "",
+             o->reason ? o->reason : "");
+    (void)access_parse("192.0.2.0/24", &o->entry.subject);
+    o->entry.expires = o->ttl_seconds * 1000000;
+    o->closed = 2;
+    return fake_do(d, with, o->subject, e, size);
 }
 
-static int fake_deny(void *user, const char *key, char *e, size_t size)
+static int fake_allow(void *user, struct admin_decision *o, char *e, size_t size)
 {
-    return fake_do(user, "deny", key, e, size);
+    return fake_decision(user, "allow", o, e, size);
+}
+
+static int fake_deny(void *user, struct admin_decision *o, char *e, size_t size)
+{
+    return fake_decision(user, "deny", o, e, size);
+}
+
+static int fake_ban(void *user, struct admin_decision *o, char *e, size_t size)
+{
+    return fake_decision(user, "ban", o, e, size);
+}
+
+static int fake_unban(void *user, struct admin_decision *o, char *e, size_t size)
+{
+    return fake_decision(user, "unban", o, e, size);
+}
+
+static int fake_revoke(void *user, const char *id, struct row_invite *out, char *e, size_t size)
+{
+    memset(out->token_hash, 0xab, sizeof(out->token_hash));
+    return fake_do(user, "revoke", id, e, size);
+}
+
+static int fake_release(void *user, struct admin_naming *n, char *e, size_t size)
+{
+    return fake_do(user, "release", n->name, e, size);
+}
+
+static int fake_transfer(void *user, struct admin_naming *n, char *e, size_t size)
+{
+    char what[80];
+
+    snprintf(what, sizeof(what), "transfer %s", n->name);
+    return fake_do(user, what, n->to, e, size);
+}
+
+/* Bans of 10.0.0.0/8 to 10.0.0.0/32, one of each length. */
+static bool fake_banned(void *user, size_t index, struct view_access *out)
+{
+    char text[32];
+
+    (void)user;
+    memset(out, 0, sizeof(*out));
+    snprintf(text, sizeof(text), "10.0.0.0/%zu", index + 8);
+    snprintf(out->reason, sizeof(out->reason), "because");
+    return index <= 24 && access_parse(text, &out->subject) == ACCESS_PARSED;
+}
+
+static bool fake_allowed(void *user, size_t index, struct view_access *out)
+{
+    uint8_t key[KEY_SIZE];
+
+    (void)user;
+    memset(out, 0, sizeof(*out));
+    fill_key(key, index);
+    out->subject = access_of_key(key);
+    snprintf(out->name, sizeof(out->name), "peer-%zu", index);
+    return index < 3;
+}
+
+static bool fake_open_invite(void *user, size_t index, struct row_invite *out)
+{
+    (void)user;
+    memset(out, 0, sizeof(*out));
+    out->token_hash[0] = (uint8_t)index;
+    out->created = out->expires = 1764494130000000;
+    return index < 5;
+}
+
+static bool fake_named(void *user, size_t index, struct view_name *out)
+{
+    (void)user;
+    memset(out, 0, sizeof(*out));
+    fill_key(out->key, index);
+    if (index % 2)
+        snprintf(out->name, sizeof(out->name), "peer-%zu", index);
+    return index < 6;
 }
 
 static int fake_kick(void *user, const char *who, char *e, size_t size)
@@ -200,6 +286,15 @@ static struct admin_source fake_source(struct daemon *daemon)
         .allow = fake_allow,
         .deny = fake_deny,
         .kick = fake_kick,
+        .allowed = fake_allowed,
+        .banned = fake_banned,
+        .open_invite = fake_open_invite,
+        .named = fake_named,
+        .revoke = fake_revoke,
+        .ban = fake_ban,
+        .unban = fake_unban,
+        .name_release = fake_release,
+        .name_transfer = fake_transfer,
         .metrics = fake_metrics,
         .option = fake_option,
         .reload = fake_reload,
@@ -926,8 +1021,16 @@ static void test_commands(void **state)
     } rows[] = {
         {"invite", "invite 0 "},
         {"invite --name Bob --ttl 12h", "invite 43200 bob"},
-        {"allow KEY", "allow KEY"},
-        {"deny KEY", "deny KEY"},
+        {"revoke abcd", "revoke abcd"},
+        {"allow KEY", "allow 0 KEY"},
+        {"allow --ttl 2h KEY", "allow 7200 KEY"},
+        {"deny KEY", "deny 0 KEY"},
+        {"deny KEY --kick", "deny 0 kick KEY"},
+        {"ban home", "ban 0  home"},
+        {"ban 192.0.2.0/24 --ttl 1d --reason scans --force", "ban 86400 force scans 192.0.2.0/24"},
+        {"unban 192.0.2.0/24", "unban 0 192.0.2.0/24"},
+        {"name release home", "release home"},
+        {"name transfer home laptop", "transfer home laptop"},
         {"drain", "drain -1 "},
         {"drain --timeout 0s --to tryst://KEY@host", "drain 0 tryst://KEY@host"},
         {"{\"command\":\"kick\",\"args\":{\"peer\":\"who am i\"}}", "kick who am i"},
@@ -942,6 +1045,17 @@ static void test_commands(void **state)
     }
     f->daemon.refuses = true;
     check_error(f, "kick bob", "no \"bob\"");
+    check_error(f, "ban bob", "no \"bob\"");
+    check_error(f, "ban bob --ttl 0s", "ttl: '0s'");
+    check_error(f, "ban bob --ttl 999999999999999d", "ttl: ");
+    check_error(f, "{\"command\":\"allow\",\"args\":{\"key\":\"x\",\"ttl\":\"\"}}", "ttl: ''");
+    check_error(f,
+                "ban bob --reason 0123456789012345678901234567890123456789012345678901234567890123"
+                "45678901234567890123456789012345",
+                "longer than 95 bytes");
+    check_error(f, "name take bob", "released or transferred");
+    check_error(f, "name release bob anna", "names nobody");
+    check_error(f, "name transfer bob", "to whom?");
     json_decref(ask(f, "log-level debug"));
     assert_int_equal(log_get_level(), LOG_LEVEL_DEBUG);
     log_set_level((enum log_level)0);
@@ -984,6 +1098,42 @@ static void test_config(void **state)
     check_error(f, "config prot", "did you mean 'port'?");
 }
 
+/* What a decision came to is told, and whether it is stored. */
+static void test_decision(void **state)
+{
+    struct fixture *f = *state;
+    json_t *answer = ask(f, "ban 192.0.2.0/24 --ttl 1h");
+
+    assert_string_equal(json_string_value(json_object_get(answer, "subject")), "192.0.2.0/24");
+    assert_string_equal(json_string_value(json_object_get(answer, "expires")),
+                        "1970-01-01T01:00:00.000Z");
+    assert_int_equal(json_integer_value(json_object_get(answer, "closed")), 2);
+    assert_true(json_is_true(json_object_get(answer, "stored")));
+    json_decref(answer);
+}
+
+static void test_access_lists(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(check_list(f, "bans", "bans", false), 25);
+    assert_int_equal(check_list(f, "bans --limit 7", "bans", true), 7);
+    /* What covers it, and what it covers. */
+    assert_int_equal(check_list(f, "bans 10.0.0.0", "bans", false), 25);
+    assert_int_equal(check_list(f, "bans 10.0.0.0/30", "bans", false), 25);
+    assert_int_equal(check_list(f, "bans 10.128.0.1", "bans", false), 1);
+    assert_int_equal(check_list(f, "bans 11.0.0.0/8", "bans", false), 0);
+    assert_int_equal(check_list(f, "bans 0.0.0.0/0", "bans", false), 25);
+    assert_int_equal(check_list(f, "access", "access", false), 3);
+    assert_int_equal(check_list(f, "access peer-1", "access", false), 1);
+    assert_int_equal(check_list(f, "access --limit 1", "access", true), 1);
+    assert_int_equal(check_list(f, "names", "names", false), 3);
+    assert_int_equal(check_list(f, "names peer-3", "names", false), 1);
+    assert_int_equal(check_list(f, "invites --limit 4", "invites", true), 4);
+    assert_int_equal(check_list(f, "invites --all", "invites", false), 0);
+    check_error(f, "bans a,b", "neither a key nor a name");
+}
+
 static size_t lines(const char *text)
 {
     size_t n = 0;
@@ -993,7 +1143,8 @@ static size_t lines(const char *text)
     return n;
 }
 
-/* As netcat does it: several lines at once, the last one without an end, and then a half-close. */
+/* As netcat does it: several lines at once, the last one without an end, and then a half-close.
+ */
 static void test_netcat(void **state)
 {
     static const char text[] = "status\r\n\n  \nsessions\npeers --limit 3\nnats 192.0.2.77\nurl";
@@ -1239,14 +1390,19 @@ static void test_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_status),       TEST(test_errors),       TEST(test_table),
-        TEST(test_lists),        TEST(test_store_behind), TEST(test_commands),
-        TEST(test_reload),       TEST(test_config),       TEST(test_netcat),
-        TEST(test_bytewise),     TEST(test_bad_lines),    TEST(test_filters),
-        TEST(test_stored_lists), TEST(test_stats),        TEST(test_groups),
-        TEST(test_watch),        TEST(test_slow_watcher), TEST(test_watchers_are_few),
-        TEST(test_slow_reader),  TEST(test_leavers),      TEST(test_many_clients),
-        TEST(test_socket_file),  TEST(test_handed_over),  cmocka_unit_test(test_words),
+        TEST(test_status),       TEST(test_errors),
+        TEST(test_table),        TEST(test_lists),
+        TEST(test_store_behind), TEST(test_commands),
+        TEST(test_reload),       TEST(test_config),
+        TEST(test_netcat),       TEST(test_decision),
+        TEST(test_access_lists), TEST(test_bytewise),
+        TEST(test_bad_lines),    TEST(test_filters),
+        TEST(test_stored_lists), TEST(test_stats),
+        TEST(test_groups),       TEST(test_watch),
+        TEST(test_slow_watcher), TEST(test_watchers_are_few),
+        TEST(test_slow_reader),  TEST(test_leavers),
+        TEST(test_many_clients), TEST(test_socket_file),
+        TEST(test_handed_over),  cmocka_unit_test(test_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

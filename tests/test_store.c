@@ -86,8 +86,11 @@ static void test_load(void **state)
     invite.invite.expires = now + 60 * MINUTE;
     memset(&access, 0, sizeof(access));
     access.kind = ROW_ACCESS;
-    fixture_key(access.access.key, 9);
-    access.access.verdict = 2;
+    assert_int_equal(access_parse("2001:db8::/32", &access.access.subject), ACCESS_PARSED);
+    access.access.verdict = ACCESS_BANNED;
+    access.access.created = now;
+    access.access.expires = now + 60 * MINUTE;
+    snprintf(access.access.reason, sizeof(access.access.reason), "scans ports");
     fixture_put(f, &peer);
     fixture_put(f, &profile);
     fixture_put(f, &invite);
@@ -126,7 +129,7 @@ static void test_load(void **state)
     invite.invite.used = 0;
     invite.invite.expires = now - MINUTE;
     fixture_put(f, &invite);
-    access.access.verdict = 0;
+    access.access.removed = true;
     fixture_wait(f, fixture_put(f, &access));
     fixture_load(f);
     assert_int_equal(fixture_loaded.invites, 0);
