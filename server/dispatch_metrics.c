@@ -73,8 +73,8 @@ static void collect_dispatch(const struct dispatch *d, struct metrics *m)
     v[METRIC_SYNS] = (double)d->tally.syns;
     v[METRIC_OBSERVATIONS] = (double)d->stats.observations;
     v[METRIC_OBSERVATIONS_REFUSED] = (double)d->stats.observations_refused;
-    v[METRIC_LIMIT_HITS] = (double)limit_hits(&d->limits);
     v[METRIC_SCRAPES] = (double)d->scrapes;
+    m->limits = d->limits;
     m->sessions = d->tally;
     m->busy = d->loop->busy;
 }

@@ -185,6 +185,16 @@ static void put_reloads(struct text *t, const char *name, const uint64_t counts[
     }
 }
 
+static void put_limits(struct text *t, const char *name, const struct limits *l)
+{
+    for (unsigned i = 0; i < LIMIT_COUNT; i++) {
+        put_text(t, name);
+        put_label(t, "{", "limit", limit_specs[i].name);
+        put_text(t, "}");
+        put_count(t, l->of[i].hits);
+    }
+}
+
 static void put_build(struct text *t, const char *name, const char *version)
 {
     put_text(t, name);
@@ -242,6 +252,9 @@ static void put_metric(struct text *t, const struct metrics *m, enum metric whic
         break;
     case METRIC_CONNECTIONS_CLOSED:
         put_closed(t, name, m->closed);
+        break;
+    case METRIC_LIMIT_HITS:
+        put_limits(t, name, &m->limits);
         break;
     case METRIC_HANDSHAKE:
         put_histogram(t, name, &m->handshake);

@@ -7,11 +7,12 @@
 #include <stdint.h>
 
 #include "histogram.h"
+#include "limit.h"
 #include "session_tally.h"
 
 /*
- * The daemon's metrics as values, and as text in the Prometheus format 0.0.4. Their number is fixed:
- * no label holds a key, a name or an address. Pure.
+ * The daemon's metrics as values, and as text in the Prometheus format 0.0.4. Their number is
+ * fixed: no label holds a key, a name or an address. Pure.
  */
 
 enum metric {
@@ -29,6 +30,7 @@ struct metrics {
     double value[METRICS]; /* of those that have neither labels nor buckets */
     uint64_t closed[METRICS_CLOSINGS];
     uint64_t reloads[2]; /* [1]: refused */
+    struct limits limits;
     struct session_tally sessions;
     struct histogram handshake, commit, busy;
 };

@@ -104,7 +104,7 @@ struct net_pending {
 #define NET_LISTENERS_MAX 128
 
 struct net_stats {
-    uint64_t accepted, refused, closed[NET_CLOSED_COUNT];
+    uint64_t accepted, closed[NET_CLOSED_COUNT];
     uint64_t handshakes, handshakes_failed;
     struct histogram handshake; /* from the peer's first message to its result: queue and crypto */
     uint64_t frames_in, frames_out;

@@ -178,6 +178,7 @@ static void test_values(void **state)
     m.value[METRIC_CONNECTIONS_ACCEPTED] = 9007199254740992.0;
     m.value[METRIC_CPU] = 12.345678;
     m.closed[5] = 17;
+    m.limits.of[LIMIT_SESSIONS].hits = 4;
     write_text(&m);
     assert_line("tryst_build_info{version=\"0.1\\\"\\\\\\n\"} 1");
     assert_line("# HELP tryst_peers Control channels of peers");
@@ -186,6 +187,8 @@ static void test_values(void **state)
     assert_true(value_of("tryst_connections_accepted_total") == 9007199254740992.0);
     assert_line("tryst_cpu_seconds_total 12.345678");
     assert_line("tryst_connections_closed_total{why=\"forged\"} 17");
+    assert_line("tryst_limit_hits_total{limit=\"sessions\"} 4");
+    assert_line("tryst_limit_hits_total{limit=\"memory\"} 0");
     assert_line("tryst_store_degraded 0");
 }
 
