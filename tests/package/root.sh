@@ -239,7 +239,7 @@ memory_limit() {
     local group
     group=$(property ControlGroup)
     inside sh -c "cat /sys/fs/cgroup$group/memory.max /sys/fs/cgroup/memory$group/memory.limit_in_bytes \
-        2>/dev/null" | grep . || echo "no: this machine's kernel has the memory controller elsewhere"
+        2>/dev/null" | grep . || echo "not seen in its control group"
 }
 
 serves() {
