@@ -218,6 +218,12 @@ static bool record(struct dispatch *d, struct peer *p, struct channel *c, struct
     return true;
 }
 
+/* Whether a registration tells something that the store must have before it is acknowledged. */
+static bool is_news(const struct peer *p, const struct invite *invite, const char *name)
+{
+    return !p || !p->registered || invite || (name[0] && strcmp(peer_name(p), name) != 0);
+}
+
 void dispatch_register(struct dispatch *d, struct net_conn *conn, const uint8_t key[KEY_SIZE],
                        const struct msg_register *m)
 {
@@ -239,6 +245,10 @@ void dispatch_register(struct dispatch *d, struct net_conn *conn, const uint8_t 
         reason = REASON_BUSY;
     else if ((reason = may_register(d, key, p, m, &invite, &text)) == REASON_OK)
         reason = pick_name(d, p, m, invite, name);
+    if (reason == REASON_OK && is_news(p, invite, name) && store_degraded(d->store)) {
+        reason = REASON_BUSY; /* it could not be acknowledged */
+        text = "the server cannot store registrations at present";
+    }
     if (reason == REASON_BUSY)
         dispatch_limit_hit(d, LIMIT_STORE_QUEUE, &conn->remote);
     if (reason != REASON_OK) {
@@ -256,7 +266,7 @@ void dispatch_register(struct dispatch *d, struct net_conn *conn, const uint8_t 
         turn_away(d, conn, full, delay_ms);
         return;
     }
-    bool news = !p->registered || invite || (name[0] && strcmp(peer_name(p), name) != 0);
+    bool news = is_news(p, invite, name);
     struct channel *c = open_channel(d, p, conn, m);
     if (!c || (name[0] && !peer_set_name(&d->table, p, name))) {
         dispatch_limit_hit(d, LIMIT_PEER_CHANNELS, &conn->remote);

@@ -23,10 +23,11 @@ fi
 
 TMP=$(mktemp -d) || exit 1
 socket=$TMP/admin.sock
-daemon='' listener=''
+daemon='' listener='' third=''
 
 stop() {
     [ -z "$listener" ] || kill "$listener" 2>/dev/null
+    [ -z "$third" ] || kill "$third" 2>/dev/null
     [ -z "$daemon" ] || kill "$daemon" 2>/dev/null
     wait
     umount "$TMP/state" 2>/dev/null
@@ -122,12 +123,21 @@ check "and says why" grep -q "cannot write: .*full" "$TMP/out"
 check "so does the log" grep -q "cannot write: .*full" "$TMP/log"
 check "they meet once more" meet
 meetings=$((meetings + 1))
-TRYST_HOME=$TMP/c timeout 5 "$TRYST" -q connect home >/dev/null 2>&1 </dev/null
-check "one who would be new is not registered" test $? -ne 0
+TRYST_HOME=$TMP/c "$TRYST" listen --name third --exec cat >/dev/null 2>&1 &
+third=$!
+refused() {
+    grep -q "refused .*: $(sed -n 's/^REASON([0-9]*, BUSY, "[^"]*", "[^"]*", "\([^"]*\)".*/\1/p' \
+        "$abs_top_srcdir/proto/reason.def")" "$TMP/log"
+}
+check "one who would be new is refused" until_true refused
 check "the old sessions can still be read" test "$(ctl sessions | grep -c connected)" -ge 1
 
 rm "$TMP/state/filler"
 check "it recovers by itself" until_true well
+registered() {
+    ctl peers third | grep -q yes
+}
+check "and lets the new one in" until_true registered
 recorded() {
     [ "$(ctl sessions | grep -c connected)" -ge "$meetings" ]
 }
