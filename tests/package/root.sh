@@ -14,7 +14,7 @@ packages=$(realpath "${1:?where are the packages?}")
 cache=$(realpath "${2:?where is the cache?}")
 . /etc/os-release
 : "${VERSION_CODENAME:?only on Debian}"
-root='' nspawn='' leader='' log='' passed=0
+root='' nspawn='' leader='' listener='' log='' passed=0
 
 # ---- what a test says ----
 
@@ -137,7 +137,9 @@ boot() {
     inside ip link set lo up 2>/dev/null || true
 }
 
+# nsenter stops when systemd, on its way down, stops its child, and would hold the machine up for ever.
 cleanup() {
+    [ -z "$listener" ] || pkill -KILL -P "$listener"
     [ -z "$nspawn" ] || { kill "$nspawn" && wait "$nspawn"; } 2>/dev/null
     [ -z "$root" ] || rm -rf --one-file-system "$root"
 }
@@ -174,6 +176,7 @@ registered() {
 
 listen() {
     client bert listen --allow "$(client anna id)" --exec cat >"$root/listener.log" 2>&1 &
+    listener=$!
 }
 
 meet() {
