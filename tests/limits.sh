@@ -98,7 +98,7 @@ idle_start() {
     exec 5<>"$TMP/ask"
     "$LABTOOL" idle 127.0.0.1 $port "$1" <"$TMP/ask" >"$TMP/said" 2>"$TMP/err" 5<&- &
     idle=$!
-    until_true grep -q "^open $1" "$TMP/said" || fail "the connections are not open"
+    until_true grep -qs "^open $1" "$TMP/said" || fail "the connections are not open"
 }
 
 idle_end() {
