@@ -81,8 +81,11 @@ struct session {
     uint16_t budget[2], flags[2];
     bool control[2];  /* punches from the control channel's own mapping, in the first round */
     uint32_t syns[2]; /* planned so far */
-    struct {
+    struct round_told {
+        bool there;
+        uint8_t reason;
         uint16_t syns, refusals;
+        int32_t late_us;
     } told[2][SESSION_ROUNDS_MAX]; /* in RESULT; a round may have several */
     uint8_t won_round;
     /* Why both sides, behind one public address, did not meet; REASON_OK: they have two. */
@@ -202,7 +205,11 @@ struct dispatch {
     bool draining;
     struct drain drain;
     bool store_degraded; /* as was told last */
-    bool private_only;   /* every peer so far came from one private address */
+    struct {
+        tick since; /* the second that is counted */
+        unsigned count;
+    } refusals;        /* requests put on record that never became sessions */
+    bool private_only; /* every peer so far came from one private address */
     struct endpoint private_address;
     struct dispatch_stats stats;
     struct session_tally tally;
@@ -420,6 +427,8 @@ void dispatch_outcomes_forget(struct dispatch *d);
  * next one may be prepared, or why there is no plan.
  */
 enum reason dispatch_punch(struct dispatch *d, struct session *s, tick *until, tick *again);
+/* Adds what each side has told of each round to the record. */
+void dispatch_describe_results(struct session *s);
 /* What the rounds say about the profiles: so many missed, or one met, as the sides' own reports in
  * the row say. */
 void dispatch_missed(struct dispatch *d, struct session *s, unsigned rounds);
@@ -476,7 +485,7 @@ void dispatch_tell_registered(struct dispatch *d, const struct peer *p, const st
 void dispatch_tell_left(struct dispatch *d, const struct peer *p, const struct channel *c);
 void dispatch_tell_survey(struct dispatch *d, const struct channel *c, const struct nat *n);
 void dispatch_tell_refused(struct dispatch *d, const struct channel *c, const char *whom,
-                           enum reason reason);
+                           enum reason reason, const uint8_t id[MSG_ID_SIZE]);
 void dispatch_tell_started(struct dispatch *d, const struct session *s);
 void dispatch_tell_planned(struct dispatch *d, const struct session *s);
 void dispatch_tell_round(struct dispatch *d, const struct session *s, unsigned side,

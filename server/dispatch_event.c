@@ -47,13 +47,14 @@ void dispatch_tell_survey(struct dispatch *d, const struct channel *c, const str
 /* ---- sessions ---- */
 
 void dispatch_tell_refused(struct dispatch *d, const struct channel *c, const char *whom,
-                           enum reason reason)
+                           enum reason reason, const uint8_t id[MSG_ID_SIZE])
 {
     if (!admin_watched(d->admin))
         return;
     const struct peer *from = slab_get(&d->table.peers, c->peer);
     const struct peer *to = peer_find(&d->table, whom);
     json_t *o = json_object();
+    json_object_set_new(o, "id", id ? show_hex(id, MSG_ID_SIZE) : json_null());
     json_object_set_new(o, "requester", from ? party(from->key, peer_name(from)) : json_null());
     json_object_set_new(o, "target", to ? party(to->key, peer_name(to)) : json_null());
     json_object_set_new(o, "asked_for", show_text(whom));

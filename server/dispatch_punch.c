@@ -387,6 +387,35 @@ static void describe_round(struct dispatch *d, struct session *s,
         snprintf(r->plan + kept - 2, sizeof(r->plan) - kept + 2, ",%s]}", text);
 }
 
+/* One side's word on one round; null where it said nothing. */
+static int describe_told(char *out, size_t size, const struct round_told *t)
+{
+    if (!t->there)
+        return snprintf(out, size, "null");
+    return snprintf(out, size, "{\"reason\":%u,\"syns\":%u,\"refusals\":%u,\"late_us\":%d}",
+                    t->reason, t->syns, t->refusals, (int)t->late_us);
+}
+
+/* Goes before the closing bracket of the plan; where it has no room, it is left out. */
+void dispatch_describe_results(struct session *s)
+{
+    char text[1200], sides[2][100];
+    struct row_session *r = s->row;
+    size_t at = 0, kept = strlen(r->plan);
+
+    for (unsigned i = 0; i < s->machine.planned && i < SESSION_ROUNDS_MAX; i++) {
+        for (unsigned side = 0; side < 2; side++)
+            describe_told(sides[side], sizeof(sides[side]), &s->told[side][i]);
+        int len =
+            snprintf(text + at, sizeof(text) - at, "%s[%s,%s]", at ? "," : "", sides[0], sides[1]);
+        if (len < 0 || (size_t)len >= sizeof(text) - at)
+            return;
+        at += (size_t)len;
+    }
+    if (kept && at && kept + at + 16 < sizeof(r->plan))
+        snprintf(r->plan + kept - 1, sizeof(r->plan) - kept + 1, ",\"results\":[%s]}", text);
+}
+
 static void record(struct dispatch *d, struct session *s,
                    const struct family_plan plans[FAMILY_COUNT], const struct schedule *when)
 {

@@ -7,6 +7,8 @@
 #include "log.h"
 
 #define TIMEOUT_LEAST_MS 1000u
+/* Put on record, of requests that never became sessions. */
+#define REFUSALS_PER_SECOND 20
 /* By which the server's time ends before the requester's, at most. */
 #define ANSWER_MOST_MS 500u
 
@@ -241,6 +243,7 @@ static void do_end(struct dispatch *d, struct session *s)
     s->row->reason = (uint8_t)outcome_of(s);
     count_outcome(d, s);
     tally_end(d, s);
+    dispatch_describe_results(s);
     uint64_t row = put_session(d, s);
     if (!s->checked)
         send_outcome(d, s, SIDE_REQUESTER, row);
@@ -442,7 +445,7 @@ static void refuse_limited(struct dispatch *d, struct channel *c, const struct m
     snprintf(text, sizeof(text), "limit '%s' is reached; try again %s", limit_specs[full].name,
              when);
     enum reason reason = own ? REASON_LIMIT : REASON_BUSY;
-    dispatch_tell_refused(d, c, m->peer, reason);
+    dispatch_tell_refused(d, c, m->peer, reason, NULL);
     refuse(d, c, m->request, reason, text);
 }
 
@@ -480,13 +483,51 @@ static struct session *begin_session(struct dispatch *d, struct channel *c,
     return s;
 }
 
+/* A client that asks for ever must not push real sessions off the record. */
+static bool may_record(struct dispatch *d)
+{
+    if (d->loop->now - d->refusals.since >= TICK_S) {
+        d->refusals.since = d->loop->now;
+        d->refusals.count = 0;
+    }
+    return d->refusals.count++ < REFUSALS_PER_SECOND && store_has_room(d->store);
+}
+
+/* "Why did it fail?" is asked of requests, too, that never became sessions, such as those for a
+ * peer that was not there. */
+static void refused(struct dispatch *d, const struct channel *c, const struct msg_connect *m,
+                    enum reason reason)
+{
+    const struct peer *from = slab_get(&d->table.peers, c->peer);
+    const struct peer *to = peer_find(&d->table, m->peer);
+    bool lasting = reason == REASON_PEER_OFFLINE || reason == REASON_PEER_KEY;
+    struct row row = {.kind = ROW_SESSION};
+    struct row_session *r = &row.session;
+
+    if (!from || !to || !lasting || m->flags & SESSION_CHECK || !may_record(d)) {
+        dispatch_tell_refused(d, c, m->peer, reason, NULL);
+        return;
+    }
+    rng_fill(&d->rng, r->id, sizeof(r->id));
+    memcpy(r->requester, from->key, KEY_SIZE);
+    memcpy(r->target, to->key, KEY_SIZE);
+    snprintf(r->requester_name, sizeof(r->requester_name), "%s", peer_name(from));
+    snprintf(r->target_name, sizeof(r->target_name), "%s", peer_name(to));
+    r->started = r->finished = stamp_now();
+    r->reason = (uint8_t)reason;
+    r->public_endpoint[SIDE_REQUESTER] = c->observed[c->family];
+    r->nat[SIDE_REQUESTER] = dispatch_nat_of(d, c, c->family);
+    dispatch_put(d, &row);
+    dispatch_tell_refused(d, c, m->peer, reason, r->id);
+}
+
 void dispatch_connect(struct dispatch *d, struct channel *c, const struct msg_connect *m)
 {
     struct channel *to = NULL;
     enum reason reason = find_target(d, c, m, &to);
 
     if (reason != REASON_OK) {
-        dispatch_tell_refused(d, c, m->peer, reason);
+        refused(d, c, m, reason);
         refuse(d, c, m->request, reason, "");
         return;
     }
@@ -547,8 +588,11 @@ static void count_syns(struct session *s, unsigned side, const struct msg_result
 {
     struct row_session *r = s->row;
     tick syns = 0, refusals = 0;
-    s->told[side][m->round - 1].syns = m->syns;
-    s->told[side][m->round - 1].refusals = m->refusals;
+    s->told[side][m->round - 1] = (struct round_told){.there = true,
+                                                      .reason = m->reason,
+                                                      .syns = m->syns,
+                                                      .refusals = m->refusals,
+                                                      .late_us = m->late_us};
     for (unsigned i = 0; i < SESSION_ROUNDS_MAX; i++) {
         syns += s->told[side][i].syns;
         refusals += s->told[side][i].refusals;

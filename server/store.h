@@ -68,7 +68,7 @@ struct row_session {
     uint32_t accepted_us, prepared_us,
         punched_us; /* since `started`: target accepted, anchors seen, plan sent; 0: not reached */
     uint32_t clock_bound_us[2];
-    char plan[1024]; /* JSON: shapes, volleys, per round */
+    char plan[2560]; /* JSON: shapes, volleys, per round; what both sides told of each */
 };
 
 struct row_invite {

@@ -24,11 +24,31 @@ static json_t *show_side(const struct row_session *row, int side)
     return o;
 }
 
+/* Reasons are on record as numbers; people get words. */
+static void name_reasons(json_t *plan)
+{
+    json_t *rounds = json_object_get(plan, "results"), *sides, *told;
+    size_t i, side;
+
+    json_array_foreach(rounds, i, sides)
+    {
+        json_array_foreach(sides, side, told)
+        {
+            json_int_t n = json_integer_value(json_object_get(told, "reason"));
+            if (json_is_object(told))
+                json_object_set_new(
+                    told, "reason",
+                    show_reason(n >= 0 && n <= UINT8_MAX ? (unsigned)n : UINT8_MAX));
+        }
+    }
+}
+
 static json_t *show_plan(const char *text)
 {
     if (!*text)
         return json_null();
     json_t *plan = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    name_reasons(plan);
     /* A plan that did not fit its column is shown as far as it goes. */
     return plan ? plan : show_text(text);
 }

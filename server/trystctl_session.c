@@ -129,6 +129,23 @@ static const char *refusal_words(const char *refusal)
     return "(not known)";
 }
 
+/* What one side said of a round. */
+static void tell_told(const json_t *peer, const json_t *told)
+{
+    if (!told || json_is_null(told)) {
+        ctl_say(" %s did not report it.", who(peer));
+        return;
+    }
+    ctl_say(" %s reports: %s after %s", who(peer),
+            ctl_text(json_object_get(told, "reason"), "text"),
+            ctl_count(ctl_int(told, "syns"), "SYN"));
+    if (ctl_int(told, "refusals"))
+        ctl_say(", %" PRId64 " of them refused", ctl_int(told, "refusals"));
+    if (ctl_int(told, "syns"))
+        ctl_say(", the first %s off its start", ctl_span(ctl_int(told, "late_us")));
+    ctl_say(".");
+}
+
 static void tell_round(const json_t *s, const json_t *round, size_t number)
 {
     const char *first = json_string_value(side(round, "refusal", 0));
@@ -144,6 +161,14 @@ static void tell_round(const json_t *s, const json_t *round, size_t number)
         ctl_say(" A stray SYN is %s by the requester's NAT, %s by the target's.",
                 refusal_words(first), refusal_words(second));
     ctl_paragraph_end(INDENT);
+    const json_t *results = json_object_get(json_object_get(s, "plan"), "results");
+    const json_t *told = json_array_get(results, number);
+    if (!told)
+        return;
+    ctl_say("What came of it:");
+    tell_told(json_object_get(s, "requester"), json_array_get(told, 0));
+    tell_told(json_object_get(s, "target"), json_array_get(told, 1));
+    ctl_paragraph_end(2 * INDENT);
 }
 
 static void tell_plan(const json_t *s)
@@ -151,7 +176,7 @@ static void tell_plan(const json_t *s)
     const json_t *plan = json_object_get(s, "plan");
     const json_t *rounds = json_object_get(plan, "rounds");
 
-    ctl_heading("What was predicted and planned");
+    ctl_heading("What was predicted and planned, and what came of it");
     if (json_array_size(rounds) == 0)
         ctl_say("There was no plan.");
     if (json_is_string(plan))
@@ -206,6 +231,52 @@ static void tell_punch(const json_t *s)
 
 /* --- outcome --- */
 
+/* The address part of "192.0.2.1:4000" or "[2001:db8::1]:4000". */
+static const char *address_of(const json_t *peer)
+{
+    const char *text = ctl_text(peer, "public"), *colon = strrchr(text, ':');
+    size_t len = colon ? (size_t)(colon - text) : 0;
+
+    if (len > 2 && text[0] == '[')
+        return ctl_format("%.*s", (int)len - 2, text + 1);
+    return len ? ctl_format("%.*s", (int)len, text) : "ADDRESS";
+}
+
+/* What the operator can look at or change, by the names of reasons; "" where it is not his to act.
+ */
+static const char *operator_advice(const json_t *s, const char *reason)
+{
+    const json_t *a = json_object_get(s, "requester"), *b = json_object_get(s, "target");
+    static const char *const nats[] = {"missed",   "unpredictable", "both-random",
+                                       "stranger", "refused",       "pooling"};
+
+    for (size_t i = 0; i < sizeof(nats) / sizeof(nats[0]); i++)
+        if (strcmp(reason, nats[i]) == 0)
+            return ctl_format("'trystctl nats %s' and 'trystctl nats %s' show what both NATs did"
+                              " before, and how sure the server is of them",
+                              address_of(a), address_of(b));
+    if (strcmp(reason, "peer-offline") == 0 || strcmp(reason, "no-answer") == 0)
+        return ctl_format("'trystctl peers %s' says when it was last seen, and from where", who(b));
+    if (strcmp(reason, "declined") == 0)
+        return "nothing: whom a peer accepts is its own choice";
+    if (strcmp(reason, "peer-key") == 0)
+        return ctl_format("'trystctl peers %s' shows the key that has the name now", who(b));
+    if (strcmp(reason, "peer-lost") == 0)
+        return "look in the log for why the peer's connection ended around that time";
+    if (strcmp(reason, "limit") == 0 || strcmp(reason, "busy") == 0)
+        return "'trystctl status' shows what is turned away; the limits are in trystd.conf(5)";
+    if (strcmp(reason, "no-observation") == 0)
+        return "check that the firewall before the server lets all of its ports through, and that"
+               " 'trystctl status' lists the addresses that peers can reach";
+    if (strcmp(reason, "punch-timeout") == 0 || strcmp(reason, "timeout") == 0)
+        return "if it happens often, raise session-timeout in trystd.conf(5)";
+    if (strcmp(reason, "aborted") == 0)
+        return "look in the log for why the daemon ended; 'trystctl drain' lets sessions end first";
+    if (strcmp(reason, "no-hairpin") == 0)
+        return "nothing on the server: their common NAT is in the way";
+    return "";
+}
+
 static void tell_side_result(const json_t *p)
 {
     int64_t syns = ctl_int(p, "syns"), refusals = ctl_int(p, "refusals");
@@ -253,9 +324,16 @@ static void tell_outcome(const json_t *s)
         ctl_say(".");
         ctl_paragraph_end(INDENT);
     }
+    const char *operators = operator_advice(s, ctl_text(reason, "name"));
+    if (!*advice && !*operators)
+        return;
+    ctl_heading("What to do");
     if (*advice) {
-        ctl_heading("What to do");
-        ctl_say("%s.", advice);
+        ctl_say("The user: %s.", advice);
+        ctl_paragraph_end(INDENT);
+    }
+    if (*operators) {
+        ctl_say("The operator: %s.", operators);
         ctl_paragraph_end(INDENT);
     }
 }

@@ -180,6 +180,9 @@ for text in "asked for home" "They connected after" "The requester" "no NAT" \
 done
 says '"plan":\{"rounds":\[\{"round":1,' --json session "$id"
 says "^NAT 127.0.0.1" nats 127.0.0.1
+says "Round 1" session "$id"
+check "the story has both sides' reports" test "$(grep -c "reports: connected" "$TMP/out")" -ge 1
+says "no NAT: public and local" nats 127.0.0.1
 says "connected" sessions --since 1h --peer home --limit 5
 run 0 sessions --until 2020-01-01
 check "no sessions before there were any" test ! -s "$TMP/out"
