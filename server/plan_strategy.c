@@ -185,13 +185,27 @@ static unsigned from_address(const struct plan_view *v)
 
 /* ---- one port against one port ---- */
 
+/*
+ * Where side i aims. An open port is for the other side's SYN alone: one of its own, to where that
+ * comes from, would have TCP answer on the connection that it began, from another public port. So
+ * it goes beside.
+ */
+static uint16_t aim_at_port(const struct plan_view v[2], int i)
+{
+    uint16_t port = v[!i].p.port;
+
+    if (!v[i].p.open || v[!i].p.open)
+        return port;
+    return (uint16_t)(port > 1 ? port - 1 : port + 1);
+}
+
 struct plan plan_strategy_ports(const struct plan_view v[2])
 {
     struct plan plan = {0};
     int i;
 
     for (i = 0; i < 2; i++)
-        sweep(&plan, i, v, 1, v[!i].p.port);
+        sweep(&plan, i, v, 1, aim_at_port(v, i));
     plan.chance = chance_meet(v[0].p.confidence, v[0].lenient, v[1].p.confidence, v[1].lenient);
     return plan;
 }
@@ -204,8 +218,9 @@ struct plan plan_strategy_lenient_port(const struct plan_view v[2], int i, unsig
 {
     const struct plan_view *other = &v[!i];
     struct plan plan = {0};
-    uint16_t port = other->kind == PLAN_KIND_RANGE ? range_port(other, round)
-                                                   : plan_strategy_counter_port(&other->p, 1);
+    uint16_t port = other->kind == PLAN_KIND_RANGE
+                        ? range_port(other, round)
+                        : plan_strategy_counter_port(&other->p, v[i].p.open ? 0 : 1);
     unsigned sockets = 2;
 
     if (v[i].side->filtering == NAT_ADF && from_address(other) > sockets)

@@ -251,6 +251,7 @@ static struct prediction predict_by(const struct predict_input *in)
     if (own != NULL && profile_serves_all(&in->profile->nat)) {
         shape_fixed(&out, own->observed.port);
         out.confidence = 1 - (1 - out.confidence) * ANCHORED_DOUBT;
+        out.open = mapping != NAT_EIM && mapping != NAT_MAPPING_NONE;
     } else if (mapping == NAT_MAPPING_NONE && in->local.port != 0) {
         shape_fixed(&out, in->local.port);
     } else {

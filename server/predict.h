@@ -59,6 +59,8 @@ struct prediction {
     /* FIXED, but only for the first SYN of the socket: each destination gets a mapping of its own,
      * and the port is then taken. */
     bool once;
+    /* FIXED, and it lets everybody in, but SYNs from the same socket leave from other ports. */
+    bool open;
 };
 
 struct prediction predict(const struct predict_input *in);

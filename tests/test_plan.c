@@ -442,6 +442,27 @@ static void test_away_from_the_ends(void **state)
     }
 }
 
+/* A SYN from the open port's socket must not be on its way to where the other's will come from. */
+static void test_open_port(void **state)
+{
+    struct plan_side side[2] = {side_of(0, fixed(7000)), side_of(1, fixed(8000))};
+    struct plan plan;
+
+    (void)state;
+    side[0].filtering = NAT_EIF;
+    side[0].prediction.open = true;
+    plan = plan_make(side, 1);
+    assert_int_equal(plan.side[0].volleys[0].remote.port, 7999);
+    assert_int_equal(plan.side[1].volleys[0].remote.port, 7000);
+    side[1].filtering = NAT_EIF;
+    side[1].prediction.open = true; /* then both leave from elsewhere */
+    plan = plan_make(side, 1);
+    assert_int_equal(plan.side[0].volleys[0].remote.port, 8000);
+    side[1] = side_of(1, counter(5000, 3, 0, 0));
+    plan = plan_make(side, 1);
+    assert_int_equal(plan.side[0].volleys[0].remote.port, 5000); /* given to somebody already */
+}
+
 /* ---- order of start ---- */
 
 static tick first_syn(const struct plan *plan, int i)
@@ -949,6 +970,7 @@ int main(void)
         cmocka_unit_test(test_no_plan),
         cmocka_unit_test(test_consent),
         cmocka_unit_test(test_away_from_the_ends),
+        cmocka_unit_test(test_open_port),
         cmocka_unit_test(test_order_of_start),
         cmocka_unit_test(test_half_a_block),
         cmocka_unit_test(test_no_simultaneous_open),

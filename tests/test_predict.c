@@ -170,6 +170,7 @@ static void test_open_mapping(void **state)
             assert_int_equal(predict(&in).shape, SHAPE_FIXED);
             assert_int_equal(predict(&in).port, 50123);
             assert_false(predict(&in).once);
+            assert_true(predict(&in).open);
             assert_int_equal(predict_anchors_needed(&p, &in.local, &public_address), 1);
             /* Somebody else's verdict is not to be counted on. */
             p.filtering_peer = 77;
