@@ -33,7 +33,8 @@ void dispatch_reconfigure(struct dispatch *d, const struct conf *before)
 {
     const struct conf *c = d->conf;
 
-    (void)before;
+    if (before->registration != c->registration)
+        dispatch_warn_of_access(d);
     dispatch_configure_log(c);
     dispatch_limits_apply(d);
     dispatch_set_url(d);

@@ -229,7 +229,6 @@ static void reload(struct ev_loop *loop, struct ev_signal *signal, int events)
 
 static void watch_signals(struct trystd *t)
 {
-    signal(SIGPIPE, SIG_IGN);
     ev_signal_init(&t->term, stop, SIGTERM);
     ev_signal_init(&t->interrupt, stop, SIGINT);
     ev_signal_init(&t->hangup, reload, SIGHUP);
@@ -299,6 +298,9 @@ static int serve(struct trystd *t)
 {
     char err[512];
     int status = EXIT_CANNOT_START;
+    signal(SIGPIPE, SIG_IGN);
+    /* One that comes before the loop can take it: what it asks for has just been read. */
+    signal(SIGHUP, SIG_IGN);
     if (service_open(&t->service, err, sizeof(err)) == 0) {
         status = run(t);
     } else {
