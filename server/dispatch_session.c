@@ -385,6 +385,9 @@ static struct session *new_session(struct dispatch *d, struct channel *from, str
         slab_release(&d->sessions, s);
         return NULL;
     }
+    /* Where each was seen; a plan says more exactly where it is expected. */
+    s->row->public_endpoint[SIDE_REQUESTER] = from->observed[from->family];
+    s->row->public_endpoint[SIDE_TARGET] = to->observed[to->family];
     s->request = m->request;
     s->channel[SIDE_REQUESTER] = from->slot.self;
     s->channel[SIDE_TARGET] = to->slot.self;

@@ -170,6 +170,8 @@ static void outcome_cell(struct ctl_table *t, const json_t *s)
 static void session_row(struct ctl_table *t, const json_t *s)
 {
     int64_t family = ctl_int(s, "family");
+    /* One that ended before there was a plan has none of its figures. */
+    bool planned = ctl_real(s, "chance") > 0;
 
     ctl_cell(t, CTL_PLAIN, ctl_short(ctl_text(s, "id"), 8));
     ctl_cell(t, CTL_PLAIN, ctl_when(s, "started"));
@@ -178,10 +180,9 @@ static void session_row(struct ctl_table *t, const json_t *s)
     outcome_cell(t, s);
     ctl_cell(t, CTL_PLAIN, family == 4 ? "IPv4" : family == 6 ? "IPv6" : "-");
     ctl_cell(t, CTL_PLAIN, ctl_format("%" PRId64, ctl_int(s, "rounds")));
-    ctl_cell(t, CTL_PLAIN,
-             ctl_has(s, "chance") ? ctl_format("%.0f%%", ctl_real(s, "chance") * 100) : "-");
+    ctl_cell(t, CTL_PLAIN, planned ? ctl_format("%.0f%%", ctl_real(s, "chance") * 100) : "-");
     ctl_cell(t, CTL_PLAIN, ctl_has(s, "punch") ? ctl_span(ctl_int(s, "skew_us")) : "-");
-    ctl_cell(t, CTL_PLAIN, ctl_has(s, "took_us") ? ctl_span(ctl_int(s, "took_us")) : "-");
+    ctl_cell(t, CTL_PLAIN, ctl_int(s, "took_us") ? ctl_span(ctl_int(s, "took_us")) : "-");
 }
 
 void ctl_print_sessions(const json_t *answer)

@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The tryst authors */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "span.h"
@@ -55,18 +56,20 @@ static void tell_head(const json_t *s)
     else if (good)
         ctl_say("They connected after %s.", ctl_span(ctl_int(s, "took_us")));
     else
-        ctl_say("It failed after %s: %s.", ctl_span(ctl_int(s, "took_us")),
+        ctl_say("It failed %s: %s.",
+                ctl_int(s, "took_us") ? ctl_format("after %s", ctl_span(ctl_int(s, "took_us")))
+                                      : "at once",
                 ctl_text(reason, "text"));
     ctl_paragraph_end(0);
     fputs(ctl_colour(CTL_PLAIN), stdout);
 }
 
-static void tell_peer(const json_t *p, const char *role)
+static void tell_peer(const json_t *p, const char *role, bool planned)
 {
     ctl_say("%s, %s", role, *ctl_text(p, "name") ? ctl_text(p, "name") : "a peer without a name");
     ctl_say(", key %s", ctl_text(p, "key"));
     if (ctl_has(p, "public"))
-        ctl_say(", expected at %s", ctl_text(p, "public"));
+        ctl_say(", %s at %s", planned ? "expected" : "seen", ctl_text(p, "public"));
     ctl_say(": %s.", ctl_nat(json_object_get(p, "nat")));
     ctl_paragraph_end(INDENT);
 }
@@ -223,7 +226,7 @@ static void tell_punch(const json_t *s)
     if (ctl_int(a, "syns") && ctl_int(b, "syns"))
         ctl_say(" First SYNs left %s and %s after their sides' own starts, %s apart.",
                 ctl_span(ctl_int(a, "late_us")), ctl_span(ctl_int(b, "late_us")),
-                ctl_span(ctl_int(s, "skew_us")));
+                ctl_span(llabs(ctl_int(s, "skew_us"))));
     ctl_say(" Clocks were known to %s and %s.", ctl_span(ctl_int(a, "clock_bound_us")),
             ctl_span(ctl_int(b, "clock_bound_us")));
     ctl_paragraph_end(INDENT);
@@ -346,8 +349,8 @@ void ctl_print_session(const json_t *answer)
         return;
     tell_head(s);
     ctl_heading("Who");
-    tell_peer(json_object_get(s, "requester"), "The requester");
-    tell_peer(json_object_get(s, "target"), "The target");
+    tell_peer(json_object_get(s, "requester"), "The requester", ctl_has(s, "punch"));
+    tell_peer(json_object_get(s, "target"), "The target", ctl_has(s, "punch"));
     tell_plan(s);
     ctl_heading("When");
     tell_steps(s);

@@ -224,6 +224,27 @@ check "peers are completed for --peer" test "$(completed sessions --peer h)" = "
 check "sessions are completed" test "$(completed session "${id:0:4}")" = "$id"
 check "levels are completed" test "$(completed log-level w)" = "warning"
 
+# ---- a peer that is not there ----
+
+kill "$listener"
+wait "$listener" 2>/dev/null
+listener=
+for ((i = 0; i < 200; i++)); do
+    "$TRYSTCTL" --admin-socket "$socket" peers 2>/dev/null | grep -q '^home ' || break
+    sleep 0.05
+done
+TRYST_HOME=$TMP/b timeout 60 "$TRYST" -q connect home 2>/dev/null
+check "its caller hears that it is offline" test $? -eq 3
+for ((i = 0; i < 100; i++)); do
+    run 0 sessions --reason peer-offline
+    [ ! -s "$TMP/out" ] || break
+    sleep 0.05
+done
+offline=$(awk '/peer-offline/ { print $1; exit }' "$TMP/out")
+says "It failed at once: the peer is not connected" session "$offline"
+check "the operator is told what to ask next" grep -q "trystctl peers home" "$TMP/out"
+says "^peer-offline +1 " stats
+
 # ---- by hand ----
 
 if command -v socat >/dev/null; then
