@@ -28,8 +28,9 @@ struct view_status {
     stamp started;
     uint64_t peers, peers_listening, peers_known;
     uint64_t sessions_active, sessions_total, sessions_ok, sessions_failed;
+    bool old_key; /* the server's former key is accepted too */
     uint64_t connections, connections_total, handshakes_total, handshakes_failed,
-        handshakes_waiting;
+        handshakes_old_key, handshakes_waiting;
     uint64_t observations_total, observations_refused;
     uint64_t nats;
     uint64_t store_pending, store_rows;

@@ -24,6 +24,7 @@ static void add_counts(json_t *o, const struct view_status *v)
         {"connections_total", v->connections_total},
         {"handshakes_total", v->handshakes_total},
         {"handshakes_failed", v->handshakes_failed},
+        {"handshakes_old_key", v->handshakes_old_key},
         {"handshakes_waiting", v->handshakes_waiting},
         {"observations_total", v->observations_total},
         {"observations_refused", v->observations_refused},
@@ -75,6 +76,7 @@ json_t *admin_view_status(const struct view_status *v, const struct store_health
     json_object_set_new(o, "listen", show_text(v->listen));
     json_object_set_new(o, "registration", show_text(v->registration));
     json_object_set_new(o, "warning", show_label(v->warning));
+    json_object_set_new(o, "old_key", json_boolean(v->old_key));
     json_object_set_new(o, "restart_needed", show_names(v->restart_needed));
     add_counts(o, v);
     json_object_set_new(o, "loop_lag_worst_us", json_integer(v->loop_lag_worst_us));

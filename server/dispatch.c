@@ -283,7 +283,7 @@ static void find_servers(struct dispatch *d)
 void dispatch_set_url(struct dispatch *d)
 {
     char address[ENDPOINT_TEXT_SIZE];
-    memcpy(d->url.key, d->key.public, KEY_SIZE);
+    memcpy(d->url.key, d->public_key, KEY_SIZE);
     d->url.port = d->servers[0].ports[0];
     snprintf(d->url.host, sizeof(d->url.host), "%s", d->conf->public_host);
     for (unsigned f = 0; f < FAMILY_COUNT && !d->url.host[0]; f++)
@@ -356,7 +356,8 @@ static void init_tables(struct dispatch *d, const uint8_t hash_key[16])
     dispatch_access_init(d, hash_key);
 }
 
-static int open_net(struct dispatch *d, const uint8_t hash_key[16], char *err, size_t size)
+static int open_net(struct dispatch *d, const struct dispatch_options *from,
+                    const uint8_t hash_key[16], char *err, size_t size)
 {
     struct net_handlers handlers = {.user = d,
                                     .admit = dispatch_admits,
@@ -367,10 +368,12 @@ static int open_net(struct dispatch *d, const uint8_t hash_key[16], char *err, s
     struct net_options options = {
         .limits = dispatch_net_limits(d),
         .handshake_timeout = d->conf->handshake_timeout * TICK_S,
+        .keys = from->keys,
+        .key_count = from->key_count,
         .handshake_threads = (unsigned)d->conf->handshake_threads,
     };
     memcpy(options.hash_key, hash_key, sizeof(options.hash_key));
-    return net_open(d->net, d->loop, &options, &d->key, &handlers, err, size);
+    return net_open(d->net, d->loop, &options, &handlers, err, size);
 }
 
 static int open_admin(struct dispatch *d, char *err, size_t size)
@@ -393,7 +396,8 @@ int dispatch_open(struct dispatch *d, struct net *net, const struct dispatch_opt
     memset(d, 0, sizeof(*d));
     d->loop = options->loop;
     d->conf = options->conf;
-    d->key = *options->key;
+    memcpy(d->public_key, options->keys[0].public, KEY_SIZE);
+    d->old_key = options->key_count > 1;
     d->rng = rng_system();
     d->service = options->service;
     d->started = stamp_now();
@@ -405,7 +409,7 @@ int dispatch_open(struct dispatch *d, struct net *net, const struct dispatch_opt
     ev_async_start(d->loop->ev, &d->store_news);
     net_probe_open(&d->probe, d->loop->ev, dispatch_probed, d);
     d->net = net;
-    if (open_net(d, hash_key, err, size) != 0) {
+    if (open_net(d, options, hash_key, err, size) != 0) {
         d->net = NULL;
         goto failed;
     }

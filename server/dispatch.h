@@ -175,7 +175,8 @@ struct dispatch {
     struct loop *loop;
     const struct conf *conf;
     struct rng rng;
-    struct key_pair key;
+    uint8_t public_key[KEY_SIZE];
+    bool old_key; /* an older one is accepted too */
     struct net *net;
     struct net_probe probe;
     struct store *store;
@@ -239,7 +240,8 @@ struct dispatch_options {
     struct loop *loop;
     struct conf *conf;                /* a reload changes it */
     const struct conf_source *source; /* what a reload reads; NULL: it is refused */
-    const struct key_pair *key;
+    const struct key_pair *keys;      /* as in net_handshake_start() */
+    unsigned key_count;
     const char *store_path;
     struct service *service; /* hands over sockets, and is told of the end; may be NULL */
 };

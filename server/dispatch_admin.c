@@ -67,6 +67,8 @@ static void view_status(void *user, struct view_status *out)
     out->connections_total = d->net->stats.accepted;
     out->handshakes_total = d->net->stats.handshakes;
     out->handshakes_failed = d->net->stats.handshakes_failed;
+    out->old_key = d->old_key;
+    out->handshakes_old_key = d->net->stats.handshakes_old_key;
     out->handshakes_waiting = net_handshake_waiting(d->net->pool);
     out->observations_total = d->stats.observations;
     out->observations_refused = d->stats.observations_refused;

@@ -89,6 +89,7 @@ static void collect_net(const struct net *net, struct metrics *m)
     v[METRIC_FRAMES_SENT] = (double)s->frames_out;
     v[METRIC_HANDSHAKES] = (double)s->handshakes;
     v[METRIC_HANDSHAKES_FAILED] = (double)s->handshakes_failed;
+    v[METRIC_HANDSHAKES_OLD_KEY] = (double)s->handshakes_old_key;
     v[METRIC_HANDSHAKES_WAITING] = net_handshake_waiting(net->pool);
     memcpy(m->closed, s->closed, sizeof(m->closed));
     m->handshake = s->handshake;

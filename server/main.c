@@ -25,7 +25,8 @@ struct trystd {
     struct loop loop;
     struct net net;
     struct dispatch dispatch;
-    struct key_pair key;
+    struct key_pair keys[2]; /* the present one, and the one before it */
+    unsigned key_count;
     struct service service;
     struct ev_signal term, interrupt, hangup;
     bool stopping; /* a signal said so */
@@ -34,6 +35,7 @@ struct trystd {
 static const char usage[] =
     "usage: trystd [options]            run the rendezvous daemon in the foreground\n"
     "       trystd [options] keygen     make the server's key, print its public half\n"
+    "       trystd [options] rotate-key make a new one, and accept the old one beside it\n"
     "\n"
     "  -c, --config FILE          configuration file (default: none, every option has a default)\n"
     "      --state-dir DIR        key and database\n"
@@ -69,7 +71,7 @@ static const struct option long_options[] = {
 };
 
 struct command {
-    bool check, print, keygen;
+    bool check, print, keygen, rotate;
 };
 
 static int complain(const char *text)
@@ -119,9 +121,10 @@ static int read_options(int argc, char **argv, struct conf_source *source, struc
             return EXIT_USAGE;
         }
     }
-    if (optind < argc && strcmp(argv[optind], "keygen") == 0) {
-        command->keygen = true;
-        optind++;
+    if (optind < argc) {
+        command->keygen = strcmp(argv[optind], "keygen") == 0;
+        command->rotate = strcmp(argv[optind], "rotate-key") == 0;
+        optind += command->keygen || command->rotate;
     }
     if (optind < argc) {
         snprintf(err, sizeof(err), "unexpected argument '%s'; try 'trystd --help'", argv[optind]);
@@ -165,19 +168,34 @@ static void parent_of(const char *path, char parent[CONF_TEXT_SIZE])
         snprintf(parent, CONF_TEXT_SIZE, ".");
 }
 
+struct key_paths {
+    char key[CONF_TEXT_SIZE + 8], old[CONF_TEXT_SIZE + 8], next[CONF_TEXT_SIZE + 8];
+};
+
+static struct key_paths key_paths(const struct trystd *t)
+{
+    struct key_paths p;
+    snprintf(p.key, sizeof(p.key), "%s/key", t->conf.state_dir);
+    snprintf(p.old, sizeof(p.old), "%s/key.old", t->conf.state_dir);
+    snprintf(p.next, sizeof(p.next), "%s/key.new", t->conf.state_dir);
+    return p;
+}
+
 static int load_key(struct trystd *t, int *made)
 {
-    char path[CONF_TEXT_SIZE + 8], err[512];
+    char err[512];
     struct rng rng = rng_system();
+    struct key_paths p = key_paths(t);
     if (make_directory(t->conf.state_dir, 0700) != 0) {
         log_error("cannot make the state directory %s: %s", t->conf.state_dir, strerror(errno));
         return -1;
     }
-    snprintf(path, sizeof(path), "%s/key", t->conf.state_dir);
-    if (keyfile_load_or_create(path, &rng, &t->key, made, err, sizeof(err)) != 0) {
+    if (keyfile_load_or_create(p.key, &rng, &t->keys[0], made, err, sizeof(err)) != 0 ||
+        (access(p.old, F_OK) == 0 && keyfile_load(p.old, &t->keys[1], err, sizeof(err)) != 0)) {
         log_error("%s", err);
         return -1;
     }
+    t->key_count = access(p.old, F_OK) == 0 ? 2 : 1;
     return 0;
 }
 
@@ -189,7 +207,38 @@ static int keygen(struct trystd *t)
         return EXIT_CANNOT_START;
     if (!made)
         fprintf(stderr, "trystd: %s/key is there already, and stays as it is\n", t->conf.state_dir);
-    puts(key_format(t->key.public, text));
+    puts(key_format(t->keys[0].public, text));
+    return EXIT_SUCCESS;
+}
+
+/* There is a key at every moment: the old one gets a second name before the new one takes its. */
+static int rotate_key(struct trystd *t)
+{
+    char text[KEY_TEXT_SIZE], err[512];
+    struct rng rng = rng_system();
+    struct key_paths p = key_paths(t);
+    int made = 0;
+    if (load_key(t, &made) != 0)
+        return EXIT_CANNOT_START;
+    if (t->key_count > 1) {
+        fprintf(stderr, "trystd: %s is still accepted; remove it before the next change\n", p.old);
+        return EXIT_USAGE;
+    }
+    key_generate(&rng, &t->keys[1]);
+    (void)unlink(p.next); /* of a change that was cut short */
+    if (keyfile_create(p.next, &t->keys[1], err, sizeof(err)) != 0) {
+        log_error("%s", err);
+        return EXIT_CANNOT_START;
+    }
+    if (link(p.key, p.old) != 0 || rename(p.next, p.key) != 0) {
+        log_error("cannot put %s in the place of %s: %s", p.next, p.key, strerror(errno));
+        return EXIT_CANNOT_START;
+    }
+    fprintf(stderr,
+            "trystd: restart the daemon; who joined before is let in by the old key, until %s is\n"
+            "removed and the daemon restarted once more ('trystctl status' tells who needs it)\n",
+            p.old);
+    puts(key_format(t->keys[1].public, text));
     return EXIT_SUCCESS;
 }
 
@@ -255,7 +304,7 @@ static int run(struct trystd *t)
     struct dispatch_options options = {.loop = &t->loop,
                                        .conf = &t->conf,
                                        .source = &t->source,
-                                       .key = &t->key,
+                                       .keys = t->keys,
                                        .store_path = database,
                                        .service = &t->service};
     int made = 0;
@@ -264,6 +313,7 @@ static int run(struct trystd *t)
         service_failed(&t->service, 0, "key and state directory; the log says more");
         return EXIT_CANNOT_START;
     }
+    options.key_count = t->key_count;
     parent_of(t->conf.admin_socket, parent);
     if (make_directory(parent, 0755) != 0)
         log_warning("cannot make %s: %s", parent, strerror(errno));
@@ -329,7 +379,7 @@ int main(int argc, char **argv)
     log_open((enum log_level)(CONF_LOG_LEVEL_FIRST + t.conf.log_level));
     dispatch_configure_log(&t.conf);
     umask(0022); /* what is secret says so itself */
-    status = command.keygen ? keygen(&t) : serve(&t);
-    sodium_memzero(&t.key, sizeof(t.key));
+    status = command.keygen ? keygen(&t) : command.rotate ? rotate_key(&t) : serve(&t);
+    sodium_memzero(&t.keys, sizeof(t.keys));
     return status;
 }

@@ -54,6 +54,7 @@ static void results(struct ev_loop *loop, struct ev_async *async, int events)
             net->stats.handshakes_failed++;
             net_drop(net, c, NET_CLOSED_FORGED);
         } else {
+            net->stats.handshakes_old_key += r.key > 0;
             net_conn_established(net, c, &r);
         }
         sodium_memzero(&r, sizeof(r));
@@ -251,8 +252,7 @@ void net_hit(struct net *net, enum limit which, const struct endpoint *from)
 }
 
 int net_open(struct net *net, const struct loop *loop, const struct net_options *options,
-             const struct key_pair *key, const struct net_handlers *handlers, char *err,
-             size_t err_size)
+             const struct net_handlers *handlers, char *err, size_t err_size)
 {
     memset(net, 0, sizeof(*net));
     net->loop = loop->ev;
@@ -270,8 +270,8 @@ int net_open(struct net *net, const struct loop *loop, const struct net_options 
     ev_async_start(net->loop, &net->results);
     ev_timer_init(&net->deadline, expire, 0.5, 0.5);
     ev_timer_init(&net->accept_again, accept_again, 0.1, 0.1);
-    net->pool = net_handshake_start(key, options->handshake_threads, HANDSHAKE_QUEUE,
-                                    wake_for_results, net);
+    net->pool = net_handshake_start(options->keys, options->key_count, options->handshake_threads,
+                                    HANDSHAKE_QUEUE, wake_for_results, net);
     if (!net->pool) {
         snprintf(err, err_size, "cannot start the handshake threads");
         net_close(net);

@@ -105,7 +105,7 @@ struct net_pending {
 
 struct net_stats {
     uint64_t accepted, closed[NET_CLOSED_COUNT];
-    uint64_t handshakes, handshakes_failed;
+    uint64_t handshakes, handshakes_failed, handshakes_old_key;
     struct histogram handshake; /* from the peer's first message to its result: queue and crypto */
     uint64_t frames_in, frames_out;
 };
@@ -158,14 +158,14 @@ struct net {
 struct net_options {
     struct net_limits limits;
     tick handshake_timeout;
-    unsigned handshake_threads;
+    const struct key_pair *keys; /* as in net_handshake_start() */
+    unsigned key_count, handshake_threads;
     uint8_t hash_key[16];
 };
 
 /* Returns 0, or -1 with a sentence in err. The struct is large and must not move. */
 int net_open(struct net *net, const struct loop *loop, const struct net_options *options,
-             const struct key_pair *key, const struct net_handlers *handlers, char *err,
-             size_t err_size);
+             const struct net_handlers *handlers, char *err, size_t err_size);
 /*
  * Listens on one endpoint (any address if its address is all zero; IPv6 sockets take IPv6 only), or
  * takes over `handed_fd` where that is >= 0, a socket that listens there. -1: errno, and a sentence

@@ -19,7 +19,8 @@
 struct net_handshake {
     pthread_mutex_t lock;
     pthread_cond_t work;
-    struct key_pair server_key;
+    struct key_pair keys[HANDSHAKE_KEYS_MAX];
+    unsigned key_count;
     void (*wake)(void *user);
     void *user;
     /* Rings. A job in the hands of a thread still has its place among the results, so results never
@@ -34,15 +35,12 @@ struct net_handshake {
     pthread_t threads[];
 };
 
-void net_handshake_run(const struct key_pair *server_key, const struct rng *rng,
-                       const struct handshake_job *job, struct handshake_result *out)
+static void try_key(const struct key_pair *server_key, const struct rng *rng,
+                    const struct handshake_job *job, struct handshake_result *out)
 {
     struct noise_handshake hs;
     uint8_t none[1];
 
-    memset(out, 0, sizeof(*out));
-    out->conn = job->conn;
-    out->put = job->put;
     noise_start(&hs, NOISE_IK, false, MSG_PROLOGUE, sizeof(MSG_PROLOGUE) - 1, server_key, NULL);
     if (noise_read(&hs, job->message, sizeof(job->message), none, 0) == 0) {
         memcpy(out->peer, hs.remote_static, KEY_SIZE);
@@ -51,6 +49,18 @@ void net_handshake_run(const struct key_pair *server_key, const struct rng *rng,
                        noise_split(&hs, &out->send, &out->receive, NULL) == 0;
     }
     noise_wipe(&hs);
+}
+
+void net_handshake_run(const struct key_pair *server_keys, unsigned count, const struct rng *rng,
+                       const struct handshake_job *job, struct handshake_result *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->conn = job->conn;
+    out->put = job->put;
+    for (unsigned i = 0; i < count && !out->genuine; i++) {
+        out->key = (uint8_t)i;
+        try_key(&server_keys[i], rng, job, out);
+    }
 }
 
 static tick now(void)
@@ -101,7 +111,7 @@ static void *work(void *arg)
 
     while (next_job(pool, &job)) {
         tick begun = now();
-        net_handshake_run(&pool->server_key, &rng, &job, &result);
+        net_handshake_run(pool->keys, pool->key_count, &rng, &job, &result);
         put_result(pool, &result, now() - begun);
         sodium_memzero(&result, sizeof(result));
     }
@@ -121,8 +131,9 @@ static bool start_threads(struct net_handshake *pool, unsigned threads)
     return pool->thread_count == threads;
 }
 
-struct net_handshake *net_handshake_start(const struct key_pair *server_key, unsigned threads,
-                                          unsigned queue, void (*wake)(void *user), void *user)
+struct net_handshake *net_handshake_start(const struct key_pair *server_keys, unsigned count,
+                                          unsigned threads, unsigned queue,
+                                          void (*wake)(void *user), void *user)
 {
     if (!threads) {
         long online = sysconf(_SC_NPROCESSORS_ONLN);
@@ -133,7 +144,8 @@ struct net_handshake *net_handshake_start(const struct key_pair *server_key, uns
         return NULL;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);
-    pool->server_key = *server_key;
+    pool->key_count = count < HANDSHAKE_KEYS_MAX ? count : HANDSHAKE_KEYS_MAX;
+    memcpy(pool->keys, server_keys, pool->key_count * sizeof(*server_keys));
     pool->wake = wake;
     pool->user = user;
     pool->capacity = queue;
@@ -208,6 +220,6 @@ void net_handshake_stop(struct net_handshake *pool)
     free(pool->results);
     pthread_cond_destroy(&pool->work);
     pthread_mutex_destroy(&pool->lock);
-    sodium_memzero(&pool->server_key, sizeof(pool->server_key));
+    sodium_memzero(pool->keys, sizeof(pool->keys));
     free(pool);
 }

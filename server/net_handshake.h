@@ -27,6 +27,7 @@ struct handshake_result {
     struct ref conn;
     tick put;
     bool genuine;
+    uint8_t key; /* which of the server's it was made with */
     uint8_t peer[KEY_SIZE];
     uint8_t answer[HANDSHAKE_MESSAGE_2];
     struct noise_cipher send, receive;
@@ -35,11 +36,14 @@ struct handshake_result {
 struct net_handshake;
 
 /*
- * `threads` 0: one per processor. `wake` is called from the threads when results wait. NULL without
- * threads or memory.
+ * The first of the server's keys is the present one; whoever knows only an older one is let in by
+ * that. `threads` 0: one per processor. `wake` is called from the threads when results wait. NULL
+ * without threads or memory.
  */
-struct net_handshake *net_handshake_start(const struct key_pair *server_key, unsigned threads,
-                                          unsigned queue, void (*wake)(void *user), void *user);
+#define HANDSHAKE_KEYS_MAX 2
+struct net_handshake *net_handshake_start(const struct key_pair *server_keys, unsigned count,
+                                          unsigned threads, unsigned queue,
+                                          void (*wake)(void *user), void *user);
 /* False: the queue is full, try later or refuse. */
 bool net_handshake_put(struct net_handshake *pool, const struct handshake_job *job);
 /* Takes one result; false when there is none. The caller wipes it after use. */
@@ -52,7 +56,7 @@ double net_handshake_rate(struct net_handshake *pool);
 void net_handshake_stop(struct net_handshake *pool);
 
 /* The pure function behind it: one job to one result. */
-void net_handshake_run(const struct key_pair *server_key, const struct rng *rng,
+void net_handshake_run(const struct key_pair *server_keys, unsigned count, const struct rng *rng,
                        const struct handshake_job *job, struct handshake_result *out);
 
 #endif

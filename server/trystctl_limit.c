@@ -45,7 +45,7 @@ static void limit_row(struct ctl_table *t, const json_t *l)
 void ctl_print_limits(const json_t *answer)
 {
     static const struct ctl_column columns[] = {
-        {"LIMIT", false, false, 0}, {"USED", true, false, 0},    {"MOST", true, false, 0},
+        {"LIMIT", false, false, 0}, {"USED", true, false, 0},      {"MOST", true, false, 0},
         {"HITS", true, false, 0},   {"LAST HIT", false, false, 1}, {"RAISED BY", false, true, 2},
         {"WHAT", false, true, 3},
     };

@@ -83,6 +83,10 @@ void ctl_print_status(const json_t *answer)
                     ctl_int(answer, "connections"), ctl_int(answer, "connections_total"),
                     ctl_int(answer, "handshakes_total"), ctl_int(answer, "handshakes_failed"),
                     ctl_int(answer, "handshakes_waiting"), ctl_int(answer, "limit_hits")));
+    if (ctl_true(answer, "old_key"))
+        line("old key", CTL_YELLOW,
+             ctl_format("accepted too; %s with it since the start",
+                        ctl_count(ctl_int(answer, "handshakes_old_key"), "handshake")));
     line("loop", CTL_PLAIN,
          ctl_format("longest turn %s; tables take %s",
                     ctl_span(ctl_int(answer, "loop_lag_worst_us")),

@@ -206,3 +206,29 @@ peer carl -q join "$url" 2>/dev/null
 admitted carl
 says "may register all the same" deny "$(peer carl id)"
 admitted carl
+
+# ---- the server's key ----
+
+rotate() {
+    "$TRYSTD" --state-dir "$TMP/state" rotate-key >"$TMP/out" 2>"$TMP/err"
+}
+
+former=$url
+kill "$daemon"
+wait "$daemon"
+check "the server's key is changed" rotate
+check "its file is as private as before" test "$(stat -c %a "$TMP/state/key")" = 600
+rotate && fail "a second change loses the first key"
+check "a second change is refused" grep -q "key.old is still accepted" "$TMP/err"
+start open
+ctl url
+url=$(cat "$TMP/out")
+check "the URL has the new one" test "$url" != "$former"
+admitted carl
+says "^old key .*; 0 handshakes" status
+url=$former
+admitted carl
+says "^old key .*; [1-9]" status
+rm "$TMP/state/key.old"
+restart open
+refused "server-key|did not prove" carl

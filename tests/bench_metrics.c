@@ -129,7 +129,7 @@ static int start(struct daemon *t, unsigned peers)
         return -1;
     snprintf(path, sizeof(path), "%s/db", t->dir);
     struct dispatch_options options = {
-        .loop = &t->loop, .conf = &t->conf, .key = &t->key, .store_path = path};
+        .loop = &t->loop, .conf = &t->conf, .keys = &t->key, .key_count = 1, .store_path = path};
     if (loop_open(&t->loop) == 0 && dispatch_open(&t->d, &t->net, &options, err, sizeof(err)) == 0)
         return 0;
     fprintf(stderr, "%s\n", err);

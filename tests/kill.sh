@@ -50,7 +50,8 @@ start() {
     since=$(date +%s%6N)
     "$TRYSTD" -c "$TMP/conf" 2>"$TMP/log" &
     daemon=$!
-    until_true serves && grep -q ' serves ' "$TMP/log" || fail "the daemon does not start"
+    until_true serves
+    grep -q ' serves ' "$TMP/log" || fail "the daemon does not start"
 }
 
 lines() {

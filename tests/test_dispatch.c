@@ -99,7 +99,7 @@ static void start(struct daemon *t, const char *registration)
     snprintf(path, sizeof(path), "%s/db", t->dir);
     assert_int_equal(loop_open(&t->loop), 0);
     struct dispatch_options options = {
-        .loop = &t->loop, .conf = &t->conf, .key = &t->key, .store_path = path};
+        .loop = &t->loop, .conf = &t->conf, .keys = &t->key, .key_count = 1, .store_path = path};
     if (dispatch_open(&t->d, &t->net, &options, err, sizeof(err)) != 0)
         fail_msg("%s", err);
 }

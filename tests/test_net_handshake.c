@@ -39,7 +39,7 @@ static void test_one_job(void **state)
     key_generate(&rng, &server);
     key_generate(&rng, &client);
     make_job(&client, server.public, &hs, &job);
-    net_handshake_run(&server, &rng, &job, &r);
+    net_handshake_run(&server, 1, &rng, &job, &r);
     assert_true(r.genuine);
     assert_true(ref_equal(r.conn, job.conn));
     assert_int_equal(r.put, 42);
@@ -68,13 +68,41 @@ static void test_forged_jobs(void **state)
         job.message[bit / 8] ^= (uint8_t)(1u << bit % 8);
         /* The top bit of a curve point does not count (RFC 7748 section 5), but the transcript hash
          * sees it. */
-        net_handshake_run(&server, &rng, &job, &r);
+        net_handshake_run(&server, 1, &rng, &job, &r);
         assert_false(r.genuine);
         assert_true(sodium_is_zero((const uint8_t *)&r.send, sizeof(r.send)));
     }
     make_job(&client, other.public, &hs, &job); /* meant for another server */
-    net_handshake_run(&server, &rng, &job, &r);
+    net_handshake_run(&server, 1, &rng, &job, &r);
     assert_false(r.genuine);
+    noise_wipe(&hs);
+}
+
+/* After the key was changed, the old one lets in who knows only that. */
+static void test_two_keys(void **state)
+{
+    struct rng rng = rng_system();
+    struct key_pair server[3], client;
+    struct noise_handshake hs;
+    struct handshake_job job = {.conn = {1, 1}};
+    struct handshake_result r;
+    uint8_t payload[1];
+
+    (void)state;
+    key_generate(&rng, &client);
+    for (unsigned i = 0; i < 3; i++)
+        key_generate(&rng, &server[i]);
+    for (unsigned i = 0; i < 3; i++) {
+        make_job(&client, server[i].public, &hs, &job);
+        net_handshake_run(server, 2, &rng, &job, &r);
+        assert_int_equal(r.genuine, i < 2);
+        if (!r.genuine)
+            break;
+        assert_int_equal(r.key, i);
+        assert_memory_equal(r.peer, client.public, KEY_SIZE);
+        assert_int_equal(noise_read(&hs, r.answer, sizeof(r.answer), payload, sizeof(payload)), 0);
+        noise_wipe(&hs);
+    }
     noise_wipe(&hs);
 }
 
@@ -111,7 +139,7 @@ static void test_pool(void **state)
     key_generate(&rng, &client);
     make_job(&client, server.public, &hs, &job);
     noise_wipe(&hs);
-    struct net_handshake *pool = net_handshake_start(&server, 2, JOBS, wake, &fd);
+    struct net_handshake *pool = net_handshake_start(&server, 1, 2, JOBS, wake, &fd);
     assert_non_null(pool);
     double assumed = net_handshake_rate(pool);
     assert_true(assumed >= 2 * 1000. && assumed <= 2 * 4000.);
@@ -147,9 +175,10 @@ static void test_an_idle_connection_is_small(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_job), cmocka_unit_test(test_forged_jobs),
-        cmocka_unit_test(test_pool), cmocka_unit_test(test_an_idle_connection_is_small)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_job),
+                                       cmocka_unit_test(test_forged_jobs),
+                                       cmocka_unit_test(test_two_keys), cmocka_unit_test(test_pool),
+                                       cmocka_unit_test(test_an_idle_connection_is_small)};
     if (sodium_init() < 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
