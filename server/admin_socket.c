@@ -201,6 +201,7 @@ static int find_group(const char *option, const char *text, struct admin_group *
     memset(out, 0, sizeof(*out));
     if (!*text)
         return 0;
+    /* cppcheck-suppress getgrnamCalled ; at the start there is one thread that asks for groups */
     const struct group *g = getgrnam(text);
     unsigned long number = strtoul(text, &end, 10);
     if (!g && (*end || text[0] < '0' || text[0] > '9' || number >= (gid_t)-1)) {

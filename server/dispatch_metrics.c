@@ -21,16 +21,15 @@ _Static_assert((int)METRICS_CLOSINGS == (int)NET_CLOSED_COUNT, "a word per way t
 
 static double resident_bytes(void)
 {
-    char text[128] = "";
-    unsigned long pages = 0;
+    char text[128] = "", *resident;
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return 0;
     ssize_t n = read(fd, text, sizeof(text) - 1);
     close(fd);
-    if (n <= 0 || sscanf(text, "%*u %lu", &pages) != 1)
+    if (n <= 0 || !(resident = strchr(text, ' ')))
         return 0;
-    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+    return (double)strtoul(resident, NULL, 10) * (double)sysconf(_SC_PAGESIZE);
 }
 
 static double seconds_of(struct timeval t)

@@ -70,7 +70,11 @@ static struct bucket *find(const struct limit_rate *r, const struct limit_rate_k
 
 static void sweep(struct limit_rate *r, unsigned slots, tick now)
 {
-    for (uint32_t end = slab_end(&r->buckets); slots > 0 && end > 0; slots--) {
+    uint32_t end = slab_end(&r->buckets);
+
+    if (end == 0)
+        return;
+    for (; slots > 0; slots--) {
         struct bucket *b = slab_at(&r->buckets, r->swept++ % end);
         if (!b || b->full_at > now)
             continue;

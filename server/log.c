@@ -269,6 +269,7 @@ static void put_line(struct line *l, const char *format, va_list args)
     line[len++] = '\n';
     while (write(STDERR_FILENO, line, len) < 0 && errno == EINTR)
         ;
+    l->text = NULL;
     errno = saved;
 }
 

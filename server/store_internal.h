@@ -110,7 +110,7 @@ void store_post(struct store *s, uint64_t ticket, char *json);
 
 /* The answer to one query, an object; NULL when memory ran out. Runs on the reader's thread. */
 /* The counts of QUERY_STATS. */
-json_t *store_query_stats(sqlite3 *db, const struct store_query *query);
+json_t *store_query_stats(sqlite3 *db, const struct store_query *q);
 json_t *store_answer_query(sqlite3 *db, const struct store_query *query);
 
 /* Removes a slice of what is too old, if it is time for one. On the writer's thread, between

@@ -67,7 +67,7 @@ int ctl_open(struct ctl_lines *l, const char *path, const json_t *request)
     char *text = json_dumps(request, JSON_COMPACT);
 
     *l = (struct ctl_lines){.fd = text ? open_socket(path) : -1};
-    if (l->fd >= 0)
+    if (text && l->fd >= 0)
         /* A refusal may come before the request is out. */
         (void)(send_all(l->fd, text, strlen(text)) || send_all(l->fd, "\n", 1));
     free(text);

@@ -164,6 +164,7 @@ static void await_registered(struct link *l)
     do {
         size_t len = get_frame(l->fd, body);
         int n = noise_open(&l->receive, body, len, plain);
+        memset(&m, 0, sizeof(m));
         if (n < 0 || msg_decode(plain, (size_t)n, &m) != 0)
             die("the server sent no valid message");
         if (m.type == MSG_ERROR)

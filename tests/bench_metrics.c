@@ -82,9 +82,9 @@ static void bench_scrapes(struct daemon *t, const char *what)
         took[n] = loop_clock() - begun;
     }
     qsort(took, SCRAPES, sizeof(took[0]), compare);
-    print_each(what, took[SCRAPES / 2], 1);
-    printf("%40s %9.3f us, %zu bytes of text\n", "99 % within",
-           (double)took[SCRAPES * 99 / 100] / 1000, len);
+    unsigned last = SCRAPES * 99 / 100, middle = SCRAPES / 2;
+    print_each(what, took[middle], 1);
+    printf("%40s %9.3f us, %zu bytes of text\n", "99 % within", (double)took[last] / 1000, len);
 }
 
 /* Peers that listen, each with an address of its own. */

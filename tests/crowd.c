@@ -529,6 +529,7 @@ static int verify(char **argv)
         die(argv[1]);
     if (sqlite3_open_v2(argv[0], &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK) {
         fprintf(stderr, "crowd: %s: %s\n", argv[0], sqlite3_errmsg(db));
+        fclose(f);
         return 1;
     }
     sqlite3_busy_timeout(db, 10000);

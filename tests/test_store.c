@@ -542,6 +542,8 @@ static unsigned run_examples(sqlite3 *db, char *at)
     while ((at = strstr(at, "\nsqlite3 -readonly"))) {
         char *begin = strchr(at, '"'), *end = begin ? strchr(begin + 1, '"') : NULL;
         assert_non_null(end);
+        if (!end)
+            break;
         *end = '\0';
         if (sqlite3_exec(db, begin + 1, NULL, NULL, &message))
             fail_msg("%s: %s", begin + 1, message);

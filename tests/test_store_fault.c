@@ -55,7 +55,7 @@ static void go_through(struct fixture *f, atomic_int *which, int code, const cha
     fixture_wait(f, fixture_put(f, &peer));
     uint64_t before = store_committed(f->store);
     atomic_store(which, code);
-    uint64_t number = fixture_put(f, &session);
+    (void)fixture_put(f, &session);
     wait_degraded(f, true, &health);
     if (text)
         assert_non_null(strstr(health.error, text));
@@ -63,7 +63,7 @@ static void go_through(struct fixture *f, atomic_int *which, int code, const cha
     assert_int_equal(store_committed(f->store), before);
     assert_true(store_has_room(f->store));
     session = fixture_finished(2, REASON_OK);
-    number = fixture_put(f, &session);
+    uint64_t number = fixture_put(f, &session);
     assert_int_equal(store_pending(f->store), 2);
     atomic_store(which, 0);
     fixture_wait(f, number);

@@ -85,8 +85,9 @@ static struct known know(const struct sim_session *s, int i)
     k.mean = (m->foreign + m->collisions) * age_of(s, i);
     k.stolen = 1 - 1 / (1 + m->foreign * SPACING_S) + m->collisions;
     k.range = (double)(m->block_high - m->block_low + 1);
-    if (m->block > 0)
-        k.most = fmax((double)(m->block / 2) - (double)s->peer[i].spare, 0);
+    int64_t half = m->block / 2;
+    if (half > 0)
+        k.most = fmax((double)half - (double)s->peer[i].spare, 0);
     if (m->addresses > 1)
         k.range *= m->addresses;
     return k;
