@@ -11,12 +11,17 @@
 #define FAREWELL_SECONDS 0.001
 /* A farewell is sealed and sent in some microseconds, and the loop has other work. */
 #define FAREWELLS_PER_WAKE_UP 128
+/* By which whoever comes too late for this daemon and too early for the next one is spread. */
+#define EARLY_MOST (5 * TICK_S)
 /* For farewells to be read, and for channels to close. */
 #define LINGER (500 * TICK_MS)
 
 void dispatch_farewell(struct dispatch *d, struct net_conn *conn)
 {
-    uint32_t delay_ms = drain_delay_ms(&d->rng, d->drain.window);
+    /* Before the others are told, the end of their sessions is still to come. */
+    tick early = tick_min(tick_max(d->drain.give_up_at - d->loop->now, 0), EARLY_MOST);
+    tick window = d->drain.window ? d->drain.window : early;
+    uint32_t delay_ms = drain_delay_ms(&d->rng, window);
     struct msg m = {.type = MSG_REDIRECT};
 
     if (!d->drain.to[0]) {
@@ -59,6 +64,7 @@ static void begin_farewells(struct dispatch *d)
     uint32_t peers = d->table.channels.used;
 
     give_up_sessions(d);
+    net_stop_listening(d->net); /* not sooner: sessions under way still observe */
     drain->window = drain_window(peers, net_handshake_rate(d->net->pool));
     log_notice("telling %u peers to come back%s%s within %.1f s", peers, drain->to[0] ? " to " : "",
                drain->to, tick_seconds(2 * (DRAIN_LEAST + drain->window)));
@@ -110,7 +116,6 @@ void dispatch_drain(struct dispatch *d, int64_t seconds, const char *to)
     d->draining = true;
     dispatch_tell_operator(d, "drain", NULL, drain->to);
     drain->give_up_at = give_up_at;
-    net_stop_listening(d->net);
     /* Not at once: whoever asked for this is to hear that it goes on. */
     ev_timer_init(&drain->timer, drain_on, 0., POLL_SECONDS);
     drain->timer.data = d;

@@ -10,6 +10,7 @@ static void *work(void *user)
     struct reload *r = user;
 
     r->bad = conf_load(r->source, &r->fresh, r->err, sizeof(r->err));
+    atomic_store(&r->ended, true);
     ev_async_send(r->loop, &r->news);
     return NULL;
 }
@@ -20,7 +21,7 @@ static void news(struct ev_loop *loop, struct ev_async *async, int events)
 
     (void)loop;
     (void)events;
-    if (!r->running)
+    if (!r->running || !atomic_load(&r->ended))
         return;
     r->running = false;
     r->done(r->user, r->bad ? NULL : &r->fresh, r->err);
@@ -53,6 +54,7 @@ void reload_start(struct reload *r)
 
     collect(r); /* the one before, whose last act was to send its news */
     r->running = true;
+    atomic_store(&r->ended, false);
     /* Signals are the loop's business. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -62,6 +64,7 @@ void reload_start(struct reload *r)
         return;
     r->bad = -1;
     snprintf(r->err, sizeof(r->err), "no thread can be started to read it");
+    atomic_store(&r->ended, true);
     ev_async_send(r->loop, &r->news);
 }
 

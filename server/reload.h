@@ -5,6 +5,7 @@
 
 #include <ev.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "conf.h"
@@ -21,9 +22,10 @@ struct reload {
     void *user;
     struct ev_async news;
     pthread_t thread;
-    bool running;  /* done() is still to be called */
-    bool threaded; /* the thread is still to be joined */
-    /* the thread's, while it runs */
+    bool running;      /* done() is still to be called */
+    bool threaded;     /* the thread is still to be joined */
+    atomic_bool ended; /* what the thread has written may be read */
+    /* the thread's, until then */
     int bad;
     struct conf fresh;
     char err[CONF_ERROR_SIZE];

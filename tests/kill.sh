@@ -48,7 +48,7 @@ serves() {
 start() {
     : >"$TMP/log"
     since=$(date +%s%6N)
-    "$TRYSTD" -c "$TMP/conf" 2>"$TMP/log" &
+    "$TRYSTD" -c "$TMP/conf" 2>"$TMP/log" 9>&- & # or the crowd would not see its end
     daemon=$!
     until_true serves
     grep -q ' serves ' "$TMP/log" || fail "the daemon does not start"
