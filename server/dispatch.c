@@ -154,8 +154,7 @@ static void store_news(struct ev_loop *loop, struct ev_async *async, int events)
     char *json;
     (void)loop;
     (void)events;
-    dispatch_acknowledge(d);
-    dispatch_outcomes(d);
+    dispatch_stored(d);
     dispatch_tell_store(d);
     if (d->admin)
         admin_committed(d->admin);
@@ -510,8 +509,7 @@ void dispatch_close(struct dispatch *d)
     dispatch_invites_destroy(d);
     dispatch_access_destroy(d);
     peer_table_destroy(&d->table);
-    dispatch_outcomes_forget(d);
+    dispatch_stored_forget(d);
     dispatch_limits_close(d);
-    free(d->acknowledging);
     sodium_memzero(d, sizeof(*d));
 }

@@ -31,11 +31,11 @@
  * -> schedule) and carries out the effects. Its parts, by subject: dispatch.c (messages in,
  * wake-ups), dispatch_register.c (who comes and goes), dispatch_access.c (who may),
  * dispatch_invite.c (invites), dispatch_survey.c (observations, profiles), dispatch_probe.c (what
- * the server tries out on NATs), dispatch_session.c (introductions), dispatch_outcome.c (what came
- * of them), dispatch_punch.c (from
+ * the server tries out on NATs), dispatch_session.c (introductions), dispatch_punch.c (from
  * predictions to a plan on its way), dispatch_check.c (what a connection would come to),
- * dispatch_conf.c (a new configuration), dispatch_drain.c (the end in peace), dispatch_admin.c
- * (views and commands).
+ * dispatch_stored.c (what is told once it is on disk), dispatch_limit.c (limits), dispatch_event.c
+ * and dispatch_metrics.c (who watches), dispatch_conf.c (a new configuration), dispatch_drain.c
+ * (the end in peace), dispatch_admin.c (views and commands).
  */
 
 #define SESSION_ROUNDS_MAX 10 /* as many as the option `rounds` may say */
@@ -190,12 +190,9 @@ struct dispatch {
     struct access allowed, banned;
     struct ev_timer expiry;  /* while something in these lists expires */
     struct session *waiting; /* list */
-    struct ref
-        *acknowledging; /* channels whose REGISTERED waits for the store; a ring, oldest first */
-    uint32_t acknowledging_head, acknowledging_count, acknowledging_size;
     struct {
-        struct outcome_due *first, *last;
-    } outcomes; /* that wait for the store, in the order of its rows */
+        struct told *first, *last;
+    } told; /* what waits for the store, in the order of its rows */
     struct survey_servers
         servers[FAMILY_COUNT]; /* our addresses beside the one a channel goes to */
     struct server_url url;
@@ -269,7 +266,6 @@ void dispatch_dismiss(struct dispatch *d, struct net_conn *conn, enum reason rea
 
 void dispatch_register(struct dispatch *d, struct net_conn *conn, const uint8_t key[KEY_SIZE],
                        const struct msg_register *m);
-void dispatch_acknowledge(struct dispatch *d); /* sends the REGISTERED whose rows are on disk */
 void dispatch_sync(struct dispatch *d, struct channel *c);
 void dispatch_synced(struct dispatch *d, struct channel *c, const struct msg_sync *m);
 void dispatch_leave(struct dispatch *d, struct channel *c);
@@ -413,14 +409,17 @@ void dispatch_session_lost(struct dispatch *d, struct channel *c);
 void dispatch_session_give_up(struct dispatch *d, struct session *s, enum reason reason);
 void dispatch_session_free(struct dispatch *d, struct session *s);
 
-/* ---- dispatch_outcome.c ---- */
+/* ---- dispatch_stored.c ---- */
 
-/* Tells a peer the outcome of its session once this row is on disk, or has no hope to be soon; 0:
- * at once. */
-void dispatch_outcome(struct dispatch *d, struct ref channel, const struct msg_outcome *outcome,
-                      uint64_t row);
-void dispatch_outcomes(struct dispatch *d); /* sends those whose rows are on disk */
-void dispatch_outcomes_forget(struct dispatch *d);
+/*
+ * Sends a message once this row is on disk; 0: at once. A promise is that what it says is stored;
+ * anything else goes out while the disk is in trouble, for the peer is not to wait for it.
+ */
+void dispatch_deliver_stored(struct dispatch *d, struct ref channel, const struct msg *m,
+                             uint64_t row, bool promise);
+void dispatch_stored(struct dispatch *d); /* sends those whose rows are on disk */
+bool dispatch_stored_all_but_promises(const struct dispatch *d);
+void dispatch_stored_forget(struct dispatch *d);
 
 /* ---- dispatch_punch.c ---- */
 

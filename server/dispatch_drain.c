@@ -89,7 +89,7 @@ static void drain_on(struct ev_loop *loop, struct ev_timer *timer, int events)
     (void)events;
 
     if (!drain->window) {
-        if ((!d->sessions.used && !d->outcomes.first) || now >= drain->give_up_at)
+        if ((!d->sessions.used && dispatch_stored_all_but_promises(d)) || now >= drain->give_up_at)
             begin_farewells(d);
     } else if (!drain->end_at) {
         if (say_farewells(d))

@@ -61,7 +61,8 @@ static enum reason pick_name(struct dispatch *d, const struct peer *p, const str
 
 /* ---- registered ---- */
 
-static void send_registered(struct dispatch *d, struct channel *c)
+/* Says REGISTERED; news only once this row, which holds it, is on disk (0: there is none). */
+static void send_registered(struct dispatch *d, struct channel *c, uint64_t row)
 {
     struct msg m = {.type = MSG_REGISTERED};
     const struct peer *p = slab_get(&d->table.peers, c->peer);
@@ -69,43 +70,7 @@ static void send_registered(struct dispatch *d, struct channel *c)
     m.registered_.observed = c->observed[c->family];
     snprintf(m.registered_.name, sizeof(m.registered_.name), "%s", p ? peer_name(p) : "");
     snprintf(m.registered_.agent, sizeof(m.registered_.agent), "trystd/%s", PACKAGE_VERSION);
-    dispatch_deliver(d, c->slot.self, &m);
-    c->acknowledge = 0;
-}
-
-/* Remembers that this channel's REGISTERED waits for the store. */
-static bool await_commit(struct dispatch *d, struct channel *c)
-{
-    if (d->acknowledging_count == d->acknowledging_size) {
-        uint32_t size = d->acknowledging_size ? d->acknowledging_size * 2 : 256;
-        struct ref *ring = calloc(size, sizeof(*ring));
-        if (!ring)
-            return false;
-        for (uint32_t i = 0; i < d->acknowledging_count; i++)
-            ring[i] = d->acknowledging[(d->acknowledging_head + i) % d->acknowledging_size];
-        free(d->acknowledging);
-        d->acknowledging = ring;
-        d->acknowledging_head = 0;
-        d->acknowledging_size = size;
-    }
-    c->acknowledge = d->sequence;
-    d->acknowledging[(d->acknowledging_head + d->acknowledging_count++) % d->acknowledging_size] =
-        c->slot.self;
-    return true;
-}
-
-void dispatch_acknowledge(struct dispatch *d)
-{
-    uint64_t committed = store_committed(d->store);
-    while (d->acknowledging_count) {
-        struct channel *c = slab_get(&d->table.channels, d->acknowledging[d->acknowledging_head]);
-        if (c && c->acknowledge > committed)
-            return; /* the ring is in the order of the rows */
-        if (c)
-            send_registered(d, c);
-        d->acknowledging_head = (d->acknowledging_head + 1) % d->acknowledging_size;
-        d->acknowledging_count--;
-    }
+    dispatch_deliver_stored(d, c->slot.self, &m, row, true);
 }
 
 /* Puts the registration on its way to the store, with the invite that it uses up. */
@@ -191,8 +156,7 @@ static struct channel *open_channel(struct dispatch *d, struct peer *p, struct n
 static void greet(struct dispatch *d, struct channel *c, bool news)
 {
     /* What is acknowledged survives a crash; a peer that is known as it is needs no wait. */
-    if (!news || !await_commit(d, c))
-        send_registered(d, c);
+    send_registered(d, c, news ? d->sequence : 0);
     note_private(d, &c->observed[c->family]);
     dispatch_sync(d, c);
     dispatch_survey(d, c);

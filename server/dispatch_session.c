@@ -24,18 +24,18 @@ static enum reason outcome_of(const struct session *s)
 
 static void send_outcome(struct dispatch *d, struct session *s, unsigned side, uint64_t row)
 {
-    struct msg_outcome m = {
-        .request = side == SIDE_REQUESTER ? s->request : 0,
-        .reason = (uint8_t)outcome_of(s),
-        .local_nat = dispatch_summary(d, s, side),
-    };
-    memcpy(m.session, s->id, sizeof(s->id));
+    struct msg m = {.type = MSG_OUTCOME};
+    m.outcome_.request = side == SIDE_REQUESTER ? s->request : 0;
+    m.outcome_.reason = (uint8_t)outcome_of(s);
+    memcpy(m.outcome_.session, s->id, sizeof(s->id));
     bool told = side == SIDE_TARGET && s->machine.outcome == REASON_CANCELLED;
-    snprintf(m.text, sizeof(m.text), "%s", told ? "the requester has given up" : s->row->text);
+    snprintf(m.outcome_.text, sizeof(m.outcome_.text), "%s",
+             told ? "the requester has given up" : s->row->text);
+    m.outcome_.local_nat = dispatch_summary(d, s, side);
     /* Nothing is told of a peer whose policy has not said yes. */
     if (side == SIDE_TARGET || s->row->accepted_us)
-        m.remote_nat = dispatch_summary(d, s, !side);
-    dispatch_outcome(d, s->channel[side], &m, row);
+        m.outcome_.remote_nat = dispatch_summary(d, s, !side);
+    dispatch_deliver_stored(d, s->channel[side], &m, row, false);
 }
 
 /* A request that never became a session. */

@@ -75,8 +75,6 @@ struct channel {
     struct clock_estimate clock;
     tick sync_sent; /* the SYNC that waits for its answer; 0: none */
     stamp since;
-    uint64_t acknowledge; /* REGISTERED goes out when the store has committed this row; 0: it has
-                             gone out */
     char *agent;          /* owned; NULL: none */
     struct ref lent;      /* the last session that punched from its port */
     uint32_t sessions;    /* under way, on either side */
