@@ -2,15 +2,14 @@
 #include "net_handshake.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "loop.h"
 #include "proto/msg.h"
-#include "proto/tick.h"
+#include "thread.h"
 
 /* What a handshake takes on a slow machine, and how many have to be timed before that counts. */
 #define COST_ASSUMED (500 * TICK_US)
@@ -63,13 +62,6 @@ void net_handshake_run(const struct key_pair *server_keys, unsigned count, const
     }
 }
 
-static tick now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (tick)t.tv_sec * TICK_S + t.tv_nsec;
-}
-
 static bool next_job(struct net_handshake *pool, struct handshake_job *job)
 {
     pthread_mutex_lock(&pool->lock);
@@ -110,9 +102,9 @@ static void *work(void *arg)
     struct handshake_result result;
 
     while (next_job(pool, &job)) {
-        tick begun = now();
+        tick begun = loop_clock();
         net_handshake_run(pool->keys, pool->key_count, &rng, &job, &result);
-        put_result(pool, &result, now() - begun);
+        put_result(pool, &result, loop_clock() - begun);
         sodium_memzero(&result, sizeof(result));
     }
     return NULL;
@@ -120,14 +112,9 @@ static void *work(void *arg)
 
 static bool start_threads(struct net_handshake *pool, unsigned threads)
 {
-    /* Signals are the loop's business. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (pool->thread_count < threads &&
-           pthread_create(&pool->threads[pool->thread_count], NULL, work, pool) == 0)
+           thread_start(&pool->threads[pool->thread_count], work, pool) == 0)
         pool->thread_count++;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return pool->thread_count == threads;
 }
 

@@ -2,8 +2,9 @@
 /* SPDX-FileCopyrightText: The tryst authors */
 #include "reload.h"
 
-#include <signal.h>
 #include <string.h>
+
+#include "thread.h"
 
 static void *work(void *user)
 {
@@ -50,16 +51,10 @@ static void collect(struct reload *r)
 
 void reload_start(struct reload *r)
 {
-    sigset_t all, before;
-
     collect(r); /* the one before, whose last act was to send its news */
     r->running = true;
     atomic_store(&r->ended, false);
-    /* Signals are the loop's business. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    r->threaded = pthread_create(&r->thread, NULL, work, r) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    r->threaded = thread_start(&r->thread, work, r) == 0;
     if (r->threaded)
         return;
     r->bad = -1;

@@ -14,8 +14,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "loop.h"
 
 /* What changes by the second is no news; a wake-up each time would be waste. */
 #define STATUS_SECONDS 10.0
@@ -300,13 +301,11 @@ void service_ready(struct service *s)
 
 void service_reloading(struct service *s)
 {
-    struct timespec t;
-
-    if (!s || clock_gettime(CLOCK_MONOTONIC, &t) != 0)
+    if (!s)
         return;
     /* The stamp tells systemd that this answers its own signal, not an earlier one. */
     (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=Reloading the configuration",
-                     (long long)t.tv_sec * 1000000 + t.tv_nsec / 1000);
+                     (long long)(loop_clock() / TICK_US));
     s->status[0] = '\0';
 }
 

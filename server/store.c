@@ -2,7 +2,6 @@
 /* SPDX-FileCopyrightText: The tryst authors */
 #include "store.h"
 
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "log.h"
 #include "show.h"
 #include "store_internal.h"
+#include "thread.h"
 
 int64_t store_now(void)
 {
@@ -29,29 +29,20 @@ tick store_clock(void)
     return now.tv_sec * TICK_S + now.tv_nsec;
 }
 
-/*
- * Both threads block all signals: those are for the loop. The mask is inherited, so it is set
- * around the threads' creation.
- */
 static int start_threads(struct store *s)
 {
-    sigset_t all, before;
-    int bad;
+    int bad = thread_start(&s->writer.thread, store_writer_run, s);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bad = pthread_create(&s->writer.thread, NULL, store_writer_run, s);
-    if (!bad) {
-        bad = pthread_create(&s->reader.thread, NULL, store_reader_run, s);
-        if (bad) {
-            pthread_mutex_lock(&s->writer.lock);
-            s->writer.closing = true;
-            pthread_cond_signal(&s->writer.news);
-            pthread_mutex_unlock(&s->writer.lock);
-            pthread_join(s->writer.thread, NULL);
-        }
+    if (bad)
+        return bad;
+    bad = thread_start(&s->reader.thread, store_reader_run, s);
+    if (bad) {
+        pthread_mutex_lock(&s->writer.lock);
+        s->writer.closing = true;
+        pthread_cond_signal(&s->writer.news);
+        pthread_mutex_unlock(&s->writer.lock);
+        pthread_join(s->writer.thread, NULL);
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return bad;
 }
 

@@ -2,13 +2,13 @@
 /* SPDX-FileCopyrightText: The tryst authors */
 #include "store_job.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "show.h"
 #include "store_internal.h"
+#include "thread.h"
 
 /*
  * What takes long, one at a time, in a thread and on a connection of its own: neither queries nor
@@ -137,17 +137,6 @@ static void *run(void *store)
     return NULL;
 }
 
-static int start(struct store *s)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int bad = pthread_create(&s->job.thread, NULL, run, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return bad;
-}
-
 const char *store_job_begin(struct store *s, const struct store_query *order)
 {
     struct store_job *j = &s->job;
@@ -168,7 +157,7 @@ const char *store_job_begin(struct store *s, const struct store_query *order)
     atomic_store(&j->done, 0);
     atomic_store(&j->total, 0);
     j->running = true;
-    j->started = start(s) == 0;
+    j->started = thread_start(&j->thread, run, s) == 0;
     if (j->started)
         return NULL;
     j->running = false;
