@@ -5,61 +5,38 @@
 #include <string.h>
 
 #include "proto/reason.h"
+#include "session_tally.h"
 #include "show.h"
 #include "store_internal.h"
 
 /* Sessions counted, by what one asks first: what came of them, why, over what, behind which NATs.
  */
 
-/* Each kind of NAT with each other, in either order. */
-#define PAIRS_MOST 64
-
 struct pair {
-    const char *first, *second;
+    unsigned number; /* nat_pair() */
     int64_t sessions, connected;
 };
 
 struct counts {
     int64_t sessions, connected;
     int64_t reason[UINT8_MAX + 1], family[2];
-    struct pair pairs[PAIRS_MOST];
-    size_t pair_count;
+    struct pair pairs[NAT_PAIRS];
 };
 
-/* The class of a NAT, as far as it decides whether a session can succeed. */
-static const char *class_of(unsigned mapping, unsigned allocation)
+static enum nat_class column_class(struct columns *c)
 {
-    if (mapping == NAT_MAPPING_UNKNOWN || mapping == NAT_MAPPING_NONE || mapping == NAT_EIM)
-        return nat_mapping_name(mapping);
-    return nat_allocation_name(allocation);
-}
+    uint8_t mapping = (uint8_t)column_range(c, 0, UINT8_MAX);
 
-static void count_pair(struct counts *n, const char *a, const char *b, int64_t sessions, bool ok)
-{
-    const char *first = strcmp(a, b) <= 0 ? a : b, *second = first == a ? b : a;
-    size_t i = 0;
-
-    while (i < n->pair_count &&
-           (strcmp(n->pairs[i].first, first) != 0 || strcmp(n->pairs[i].second, second) != 0))
-        i++;
-    if (i == PAIRS_MOST)
-        return;
-    if (i == n->pair_count)
-        n->pairs[n->pair_count++] = (struct pair){first, second, 0, 0};
-    n->pairs[i].sessions += sessions;
-    n->pairs[i].connected += ok ? sessions : 0;
+    return nat_class(&(struct nat_summary){.mapping = mapping,
+                                           .allocation = (uint8_t)column_range(c, 0, UINT8_MAX)});
 }
 
 static void count_row(struct counts *n, struct columns *c)
 {
     unsigned reason = (unsigned)column_range(c, 0, UINT8_MAX);
     int64_t family = column_i64(c);
-    unsigned mapping = (unsigned)column_range(c, 0, UINT8_MAX);
-    unsigned allocation = (unsigned)column_range(c, 0, UINT8_MAX);
-    const char *a = class_of(mapping, allocation);
-    mapping = (unsigned)column_range(c, 0, UINT8_MAX);
-    allocation = (unsigned)column_range(c, 0, UINT8_MAX);
-    const char *b = class_of(mapping, allocation);
+    enum nat_class requester = column_class(c), target = column_class(c);
+    struct pair *pair = &n->pairs[nat_pair(requester, target)];
     int64_t sessions = column_i64(c);
 
     n->sessions += sessions;
@@ -67,7 +44,8 @@ static void count_row(struct counts *n, struct columns *c)
     n->reason[reason] += sessions;
     if (reason == REASON_OK && (family == 4 || family == 6))
         n->family[family == 6] += sessions;
-    count_pair(n, a, b, sessions, reason == REASON_OK);
+    pair->sessions += sessions;
+    pair->connected += reason == REASON_OK ? sessions : 0;
 }
 
 /* --- as JSON --- */
@@ -97,16 +75,27 @@ static json_t *show_reasons(const struct counts *n)
     }
 }
 
+/* By their names, in the order of the alphabet. */
+static json_t *show_pair(const struct pair *p)
+{
+    enum nat_class a, b;
+
+    nat_pair_classes(p->number, &a, &b);
+    const char *first = nat_class_name(a), *second = nat_class_name(b);
+    bool swap = strcmp(first, second) > 0;
+    return json_pack("{s:[s, s], s:I, s:I}", "nats", swap ? second : first, swap ? first : second,
+                     "sessions", (json_int_t)p->sessions, "connected", (json_int_t)p->connected);
+}
+
 static json_t *show_pairs(struct counts *n)
 {
     json_t *list = json_array();
 
-    qsort(n->pairs, n->pair_count, sizeof(n->pairs[0]), more_sessions);
-    for (size_t i = 0; i < n->pair_count; i++)
-        json_array_append_new(list, json_pack("{s:[s, s], s:I, s:I}", "nats", n->pairs[i].first,
-                                              n->pairs[i].second, "sessions",
-                                              (json_int_t)n->pairs[i].sessions, "connected",
-                                              (json_int_t)n->pairs[i].connected));
+    for (unsigned i = 0; i < NAT_PAIRS; i++)
+        n->pairs[i].number = i;
+    qsort(n->pairs, NAT_PAIRS, sizeof(n->pairs[0]), more_sessions);
+    for (unsigned i = 0; i < NAT_PAIRS && n->pairs[i].sessions; i++)
+        json_array_append_new(list, show_pair(&n->pairs[i]));
     return list;
 }
 
