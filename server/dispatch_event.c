@@ -146,13 +146,14 @@ void dispatch_tell_limit(struct dispatch *d, const char *limit, const struct pee
 void dispatch_tell_store(struct dispatch *d)
 {
     struct store_health health;
-    store_health(d->store, &health);
-    if (health.degraded == d->store_degraded)
+    bool degraded = store_degraded(d->store); /* the rest of its health is a copy of some size */
+    if (degraded == d->store_degraded)
         return;
-    d->store_degraded = health.degraded;
+    d->store_degraded = degraded;
     if (!admin_watched(d->admin))
         return;
-    json_t *o = json_pack("{s:o, s:I}", "error", show_label(health.degraded ? health.error : ""),
+    store_health(d->store, &health);
+    json_t *o = json_pack("{s:o, s:I}", "error", show_label(degraded ? health.error : ""),
                           "pending", (json_int_t)store_pending(d->store));
-    admin_publish(d->admin, health.degraded ? "store-degraded" : "store-recovered", o);
+    admin_publish(d->admin, degraded ? "store-degraded" : "store-recovered", o);
 }
