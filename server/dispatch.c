@@ -225,22 +225,12 @@ static void load_profile(void *user, const struct row_profile *row)
     forget_private(&n->profile);
 }
 
-static void load_invite(void *user, const struct row_invite *row)
-{
-    dispatch_invite_load(user, row);
-}
-
-static void load_access(void *user, const struct row_access *row)
-{
-    dispatch_access_load(user, row);
-}
-
 static int load(struct dispatch *d, char *err, size_t size)
 {
     struct store_loader loader = {.peer = load_peer,
                                   .profile = load_profile,
-                                  .invite = load_invite,
-                                  .access = load_access,
+                                  .invite = dispatch_invite_load,
+                                  .access = dispatch_access_load,
                                   .user = d};
     if (store_load(d->store, &loader, err, size) != 0)
         return -1;

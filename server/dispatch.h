@@ -275,7 +275,7 @@ void dispatch_leave(struct dispatch *d, struct channel *c);
 void dispatch_access_init(struct dispatch *d, const uint8_t hash_key[16]);
 void dispatch_access_destroy(struct dispatch *d);
 /* One entry from the store; and when all are there. */
-void dispatch_access_load(struct dispatch *d, const struct row_access *row);
+void dispatch_access_load(void *user, const struct row_access *row);
 void dispatch_access_loaded(struct dispatch *d);
 /* Stores a change that is in force. 0, or -1 with a sentence in err. */
 int dispatch_keep(struct dispatch *d, const struct row *row, char *err, size_t size);
@@ -303,7 +303,7 @@ bool dispatch_view_name(void *user, size_t index, struct view_name *out);
 
 void dispatch_invites_init(struct dispatch *d, const uint8_t hash_key[16]);
 void dispatch_invites_destroy(struct dispatch *d);
-void dispatch_invite_load(struct dispatch *d, const struct row_invite *row);
+void dispatch_invite_load(void *user, const struct row_invite *row);
 /* Forgets what has expired among the next so many slots. Returns how many invites that were. */
 uint32_t dispatch_invites_sweep(struct dispatch *d, uint32_t slots, stamp now);
 /* An invite that may be used now, or NULL. */

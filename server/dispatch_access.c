@@ -55,9 +55,15 @@ void dispatch_access_destroy(struct dispatch *d)
     access_destroy(&d->banned);
 }
 
-void dispatch_access_load(struct dispatch *d, const struct row_access *row)
+static struct access *list_of(struct dispatch *d, const struct row_access *row)
 {
-    struct access *list = row->verdict == ACCESS_BANNED ? &d->banned : &d->allowed;
+    return row->verdict == ACCESS_BANNED ? &d->banned : &d->allowed;
+}
+
+void dispatch_access_load(void *user, const struct row_access *row)
+{
+    struct dispatch *d = user;
+    struct access *list = list_of(d, row);
     if (!access_put(list, &row->subject, row->created, row->expires, row->reason))
         log_error("too many entries in the list of %s: some are left out",
                   list == &d->banned ? "bans" : "allowed keys");
@@ -256,7 +262,7 @@ static void tell(struct dispatch *d, const char *kind, const struct access_subje
 static bool enter(struct dispatch *d, const struct row_access *row, struct admin_decision *o,
                   char *err, size_t size)
 {
-    struct access *list = row->verdict == ACCESS_BANNED ? &d->banned : &d->allowed;
+    struct access *list = list_of(d, row);
     if (!access_put(list, &row->subject, row->created, row->expires, row->reason)) {
         snprintf(err, size, "the list is full: %u entries", list->entries.used);
         return false;
@@ -283,7 +289,7 @@ static struct row entry_row(enum access_verdict verdict, const struct access_sub
 /* Takes an entry off its list. False: there was none. */
 static bool withdraw(struct dispatch *d, const struct row_access *row, struct admin_decision *o)
 {
-    struct access *list = row->verdict == ACCESS_BANNED ? &d->banned : &d->allowed;
+    struct access *list = list_of(d, row);
     view_entry(d, &row->subject, access_get(list, &row->subject, row->created), &o->entry);
     return access_remove(list, &row->subject);
 }
@@ -403,22 +409,25 @@ int dispatch_unban(void *user, struct admin_decision *o, char *err, size_t size)
 
 /* ---- views ---- */
 
-bool dispatch_view_allowed(void *user, size_t index, struct view_access *out)
+static bool view_nth(const struct dispatch *d, const struct access *list,
+                     struct dispatch_walk *walk, size_t index, struct view_access *out)
 {
-    struct dispatch *d = user;
-    const struct access_entry *e = dispatch_nth(&d->allowed.entries, &d->walk[WALK_ALLOWED], index);
+    const struct access_entry *e = dispatch_nth(&list->entries, walk, index);
     if (e)
         view_entry(d, &e->subject, e, out);
     return e != NULL;
 }
 
+bool dispatch_view_allowed(void *user, size_t index, struct view_access *out)
+{
+    struct dispatch *d = user;
+    return view_nth(d, &d->allowed, &d->walk[WALK_ALLOWED], index, out);
+}
+
 bool dispatch_view_banned(void *user, size_t index, struct view_access *out)
 {
     struct dispatch *d = user;
-    const struct access_entry *e = dispatch_nth(&d->banned.entries, &d->walk[WALK_BANNED], index);
-    if (e)
-        view_entry(d, &e->subject, e, out);
-    return e != NULL;
+    return view_nth(d, &d->banned, &d->walk[WALK_BANNED], index, out);
 }
 
 /* ---- names ---- */

@@ -59,10 +59,10 @@ static struct invite *keep(struct dispatch *d, const struct row_invite *row)
     return NULL;
 }
 
-void dispatch_invite_load(struct dispatch *d, const struct row_invite *row)
+void dispatch_invite_load(void *user, const struct row_invite *row)
 {
     if (!row->used && row->expires > stamp_now())
-        (void)keep(d, row);
+        (void)keep(user, row);
 }
 
 uint32_t dispatch_invites_sweep(struct dispatch *d, uint32_t slots, stamp now)

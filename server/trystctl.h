@@ -16,6 +16,8 @@
  * trystctl_access.c (who may use the server).
  */
 
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
 /* How stdout wants it. */
 struct ctl_style {
     bool tty;

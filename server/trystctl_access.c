@@ -7,8 +7,7 @@
 
 /* Who may use the server: lists, and what came of a change. */
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define MORE         "ask with a greater --limit"
+#define MORE "ask with a greater --limit"
 
 void ctl_print_notes(const json_t *answer)
 {

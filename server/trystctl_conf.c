@@ -26,7 +26,7 @@ void ctl_print_config(const json_t *answer)
         {"DEFAULT", false, true, 2},        {"SET BY", false, true, 1},
         {"A CHANGE NEEDS", false, true, 3},
     };
-    struct ctl_table *t = ctl_table(columns, sizeof(columns) / sizeof(columns[0]));
+    struct ctl_table *t = ctl_table(columns, COUNT(columns));
     const json_t *row;
     size_t i;
 

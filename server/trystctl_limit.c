@@ -8,8 +8,6 @@
 
 /* Limits as a table. */
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 static const char *amount(const json_t *l, const char *member)
 {
     const char *name = ctl_text(l, "name");

@@ -8,8 +8,6 @@
 
 /* Status, and lists as tables. */
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 static void line(const char *label, enum ctl_colour colour, const char *text)
 {
     printf("%s%-14s%s %s%s%s\n", ctl_colour(CTL_BOLD), label, ctl_colour(CTL_PLAIN),

@@ -61,7 +61,7 @@ static void history(const json_t *list)
         {"LOCAL", false, true, 2}, {"SERVER", false, true, 3}, {"BURST", false, false, 4},
         {"PEER", false, true, 1},
     };
-    struct ctl_table *t = ctl_table(columns, sizeof(columns) / sizeof(columns[0]));
+    struct ctl_table *t = ctl_table(columns, COUNT(columns));
     int64_t before = -1;
 
     for (size_t i = 0; i < json_array_size(list); i++) {
@@ -93,7 +93,7 @@ static const char *meaning(const struct words *words, size_t count, const char *
     return "is not known";
 }
 
-#define MEANING(words, word) meaning(words, sizeof(words) / sizeof((words)[0]), word)
+#define MEANING(words, word) meaning(words, COUNT(words), word)
 
 static void tell_line(const char *label, const char *text)
 {

@@ -88,7 +88,7 @@ static const char *shape_words(const char *shape)
         {"none", "no prediction"},
     };
 
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+    for (size_t i = 0; i < COUNT(words); i++)
         if (strcmp(shape, words[i][0]) == 0)
             return words[i][1];
     return shape;
@@ -203,7 +203,7 @@ static void tell_steps(const json_t *s)
     const char *comma = "After the request, ";
     bool any = false;
 
-    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+    for (size_t i = 0; i < COUNT(steps); i++) {
         int64_t us = ctl_int(s, steps[i].name);
         if (us == 0)
             continue;
@@ -253,7 +253,7 @@ static const char *operator_advice(const json_t *s, const char *reason)
     static const char *const nats[] = {"missed",   "unpredictable", "both-random",
                                        "stranger", "refused",       "pooling"};
 
-    for (size_t i = 0; i < sizeof(nats) / sizeof(nats[0]); i++)
+    for (size_t i = 0; i < COUNT(nats); i++)
         if (strcmp(reason, nats[i]) == 0)
             return ctl_format("'trystctl nats %s' and 'trystctl nats %s' show what both NATs did"
                               " before, and how sure the server is of them",

@@ -7,8 +7,6 @@
 
 /* Totals, and what the sessions that are on record came to. */
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 static const char *share(int64_t part, int64_t whole)
 {
     return whole ? ctl_format("%.1f%%", 100.0 * (double)part / (double)whole) : "-";

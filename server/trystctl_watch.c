@@ -71,7 +71,7 @@ static void say_rest(const json_t *e)
     json_object_foreach((json_t *)(uintptr_t)e, name, v)
     {
         bool known = false;
-        for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++)
+        for (size_t i = 0; i < COUNT(told); i++)
             known |= strcmp(told[i], name) == 0;
         if (known || json_is_null(v))
             continue;
@@ -93,10 +93,10 @@ static enum ctl_colour colour_of(const json_t *e, const char *kind)
     static const char *const bad[] = {"session-refused", "store-degraded"};
     static const char *const care[] = {"limit", "lost", "ban", "kick", "drain"};
 
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    for (size_t i = 0; i < COUNT(bad); i++)
         if (strcmp(kind, bad[i]) == 0)
             return CTL_RED;
-    for (size_t i = 0; i < sizeof(care) / sizeof(care[0]); i++)
+    for (size_t i = 0; i < COUNT(care); i++)
         if (strcmp(kind, care[i]) == 0)
             return CTL_YELLOW;
     if (strcmp(kind, "session-finished") == 0)
