@@ -2,13 +2,14 @@
 /* SPDX-FileCopyrightText: The tryst authors */
 /*
  * Thousands of peers in one process, each from an address of its own in 127/8, with the protocol's
- * own code and the client's own pauses:
+ * own code and the client's own pauses, until it is killed:
  *
  *   crowd flock URL PEERS          all join at once and stay; whenever the server has gone and all
- *                                  are back, a line tells how they came. Ends with stdin.
+ *                                  are back, a line tells how they came.
+ *   crowd idle URL PEERS SHARE     the same, but they join one after the other, SHARE of them from
+ *                                  one address.
  *   crowd load URL PEERS JOURNAL   pairs of them ask for sessions without end, and new peers
  *                                  register; what the server has told them goes into JOURNAL.
- *                                  Ends with stdin.
  *   crowd verify DATABASE JOURNAL FROM TO SINCE
  *                                  whether the database is sound, and all that stands in JOURNAL
  *                                  between these bytes is there; and whether no session that began
@@ -64,8 +65,9 @@ struct crowd {
     struct server_url server;
     struct sockaddr_in to;
     struct peer *peers;
-    unsigned count, up;
-    int journal; /* -1: a flock, which only comes and goes */
+    unsigned count, share, up;
+    bool in_turn; /* they join one after the other */
+    int journal;  /* -1: a flock, which only comes and goes */
     /* Since the first one was lost: */
     double lost_at;
     unsigned refused, back, last_back;
@@ -87,6 +89,7 @@ static unsigned bucket(const struct crowd *c)
 /* ---- out ---- */
 
 static void drop(struct peer *p, uint32_t delay_ms);
+static void dial(struct peer *p);
 
 static void write_frame(struct peer *p, const uint8_t *body, size_t len)
 {
@@ -191,6 +194,9 @@ static void told_registered(struct peer *p)
     }
     if (asks(p))
         ask(p);
+    bool next = c->in_turn && p->index + 1 < c->count;
+    if (next && p[1].state == DOWN && !ev_is_active(&p[1].timer)) /* it has not been there yet */
+        dial(p + 1);
 }
 
 static void handle(struct peer *p, const struct msg *m)
@@ -332,9 +338,9 @@ static void dial(struct peer *p)
 {
     struct crowd *c = p->crowd;
     struct sockaddr_in own = {.sin_family = AF_INET};
+    unsigned n = p->index / c->share;
     /* One subscriber each: neighbours in no prefix. */
-    own.sin_addr.s_addr =
-        htonl(0x7f000001u + ((p->index % 200 + 1) << 16) + ((p->index / 200 + 1) << 8));
+    own.sin_addr.s_addr = htonl(0x7f000001u + ((n % 200 + 1) << 16) + ((n / 200 + 1) << 8));
     p->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (p->fd < 0 || bind(p->fd, (struct sockaddr *)&own, sizeof(own)) != 0)
         die("socket");
@@ -408,27 +414,22 @@ static void on_check(struct ev_loop *loop, struct ev_check *check, int events)
     }
 }
 
-static void on_stdin(struct ev_loop *loop, struct ev_io *io, int events)
-{
-    char bytes[64];
-    (void)events;
-    if (read(io->fd, bytes, sizeof(bytes)) <= 0)
-        ev_break(loop, EVBREAK_ALL);
-}
-
-static int run_crowd(const char *url, const char *number, int file)
+/* share NULL: each has an address of its own, and they join at once. */
+static int run_crowd(const char *url, const char *number, const char *share, int file)
 {
     static struct crowd c;
     struct rlimit limit;
-    struct ev_io in;
     struct ev_check check;
     const char *wrong = server_url_parse(url, &c.server);
     c.count = (unsigned)strtoul(number, NULL, 10);
+    c.share = share ? (unsigned)strtoul(share, NULL, 10) : 1;
+    c.in_turn = share != NULL;
     c.journal = file;
     c.rng = rng_system();
     c.to = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(c.server.port)};
-    if (wrong || inet_pton(AF_INET, c.server.host, &c.to.sin_addr) != 1 || c.count == 0) {
-        fprintf(stderr, "crowd: %s\n", wrong ? wrong : "an IPv4 address and a number, please");
+    if (wrong || inet_pton(AF_INET, c.server.host, &c.to.sin_addr) != 1 || c.count == 0 ||
+        c.share == 0) {
+        fprintf(stderr, "crowd: %s\n", wrong ? wrong : "an IPv4 address and numbers, please");
         return 1;
     }
     getrlimit(RLIMIT_NOFILE, &limit);
@@ -448,19 +449,14 @@ static int run_crowd(const char *url, const char *number, int file)
         ev_timer_init(&p->timer, on_timer, 0., 0.);
         p->io.data = p->timer.data = p;
         p->fd = -1;
-        dial(p);
+        if (!c.in_turn || i == 0)
+            dial(p);
     }
-    ev_io_init(&in, on_stdin, STDIN_FILENO, EV_READ);
-    ev_io_start(c.loop, &in);
     ev_check_init(&check, on_check);
     check.data = &c;
     ev_set_priority(&check, EV_MINPRI);
     ev_check_start(c.loop, &check);
     ev_run(c.loop, 0);
-    for (unsigned i = 0; i < c.count; i++)
-        if (c.peers[i].fd >= 0)
-            close(c.peers[i].fd);
-    free(c.peers);
     return 0;
 }
 
@@ -565,17 +561,20 @@ int main(int argc, char **argv)
     if (sodium_init() < 0)
         return 1;
     if (argc == 4 && strcmp(argv[1], "flock") == 0)
-        return run_crowd(argv[2], argv[3], -1);
+        return run_crowd(argv[2], argv[3], NULL, -1);
+    if (argc == 5 && strcmp(argv[1], "idle") == 0)
+        return run_crowd(argv[2], argv[3], argv[4], -1);
     if (argc == 5 && strcmp(argv[1], "load") == 0) {
         int file = open(argv[4], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         if (file < 0)
             die(argv[4]);
-        return run_crowd(argv[2], argv[3], file);
+        return run_crowd(argv[2], argv[3], NULL, file);
     }
     if (argc == 7 && strcmp(argv[1], "verify") == 0)
         return verify(argv + 2);
-    fputs("usage: crowd flock URL PEERS | crowd load URL PEERS JOURNAL\n"
-          "       crowd verify DATABASE JOURNAL FROM TO SINCE\n",
-          stderr);
+    fputs(
+        "usage: crowd flock URL PEERS | crowd idle URL PEERS SHARE | crowd load URL PEERS JOURNAL\n"
+        "       crowd verify DATABASE JOURNAL FROM TO SINCE\n",
+        stderr);
     return 1;
 }

@@ -4,15 +4,6 @@
 #
 # A daemon whose disk is full, on a small file system in a mount namespace of its own: peers are
 # introduced all the same, the status tells, and once there is room everything is recorded.
-set -u
-export LC_ALL=C
-: "${abs_top_srcdir:=$(cd "$(dirname "$0")/.." && pwd)}"
-: "${abs_top_builddir:=$abs_top_srcdir/build}"
-: "${TRYST:=$abs_top_builddir/tryst}" "${TRYSTD:=$abs_top_builddir/trystd}"
-: "${TRYSTCTL:=$abs_top_builddir/trystctl}"
-export abs_top_srcdir abs_top_builddir TRYST TRYSTD TRYSTCTL
-unset TRYST_SERVER
-
 if [ "${DISK_FULL_INSIDE:-}" != yes ]; then
     for how in -m -rm; do
         ! unshare $how true 2>/dev/null || DISK_FULL_INSIDE=yes exec unshare $how bash "$0"
@@ -21,61 +12,11 @@ if [ "${DISK_FULL_INSIDE:-}" != yes ]; then
     exit 77
 fi
 
-TMP=$(mktemp -d) || exit 1
-socket=$TMP/admin.sock
-daemon='' listener='' third=''
+# shellcheck source-path=SCRIPTDIR source=daemon-lib.sh
+. "$(dirname "$0")/daemon-lib.sh" || exit 1
 
-stop() {
-    [ -z "$listener" ] || kill "$listener" 2>/dev/null
-    [ -z "$third" ] || kill "$third" 2>/dev/null
-    [ -z "$daemon" ] || kill "$daemon" 2>/dev/null
-    wait
+on_end() {
     umount "$TMP/state" 2>/dev/null
-    rm -rf "$TMP"
-}
-trap stop EXIT
-
-fail() {
-    echo "not ok - $*"
-    tail -n 20 "$TMP/log" | sed 's/^/log: /'
-    exit 1
-}
-
-check() {
-    local what=$1
-    shift
-    "$@" || fail "$what (failed: $*)"
-    echo "ok - $what"
-}
-
-ctl() {
-    "$TRYSTCTL" --admin-socket "$socket" "$@"
-}
-
-start() {
-    local try base
-    for try in 1 2 3 4 5 6 7 8 9 10; do
-        base=$((20000 + (RANDOM + $$ + try * 97) % 30000))
-        "$TRYSTD" --state-dir "$TMP/state" --admin-socket "$socket" --listen 127.0.0.1 \
-            --port $base --port $((base + 1)) --port $((base + 2)) --public-host 127.0.0.1 \
-            --registration open 2>>"$TMP/log" &
-        daemon=$!
-        while kill -0 $daemon 2>/dev/null; do
-            ! ctl status >/dev/null 2>&1 || return 0
-            sleep 0.05
-        done
-    done
-    fail "trystd does not start"
-}
-
-# until COMMAND...: at most a minute
-until_true() {
-    local i
-    for ((i = 0; i < 600; i++)); do
-        ! "$@" >/dev/null 2>&1 || return 0
-        sleep 0.1
-    done
-    return 1
 }
 
 degraded() {
@@ -99,14 +40,13 @@ mount -t tmpfs -o size=16m,mode=700 tmpfs "$TMP/state" || {
     echo "no file system can be mounted"
     exit 77
 }
-start
+start_daemon --registration open
 url=$(ctl url)
 for home in a b c; do
     TRYST_HOME=$TMP/$home "$TRYST" -q join "$url" || fail "join"
 done
 TRYST_HOME=$TMP/a "$TRYST" listen --name home --allow "$(TRYST_HOME=$TMP/b "$TRYST" id)" \
     --exec cat >/dev/null 2>&1 &
-listener=$!
 check "a peer listens" until_true listening
 check "two peers meet" meet
 
@@ -124,7 +64,6 @@ check "so does the log" grep -q "cannot write: .*full" "$TMP/log"
 check "they meet once more" meet
 meetings=$((meetings + 1))
 TRYST_HOME=$TMP/c "$TRYST" listen --name third --exec cat >/dev/null 2>&1 &
-third=$!
 refused() {
     grep -q "refused .*: $(sed -n 's/^REASON([0-9]*, BUSY, "[^"]*", "[^"]*", "\([^"]*\)".*/\1/p' \
         "$abs_top_srcdir/proto/reason.def")" "$TMP/log"
@@ -146,7 +85,6 @@ check "nothing was lost" bash -c "'$TRYSTCTL' --admin-socket '$socket' --json st
 check "the database is sound" ctl check-store
 check "it can be backed up" ctl backup copy.db
 check "into the state directory" test -s "$TMP/state/backups/copy.db"
-kill -9 "$daemon"
-wait "$daemon" 2>/dev/null
-start
+kill_daemon
+start_daemon --registration open
 check "all of them are there after a crash" recorded

@@ -5,55 +5,13 @@
 # Limits of a real daemon on the loopback, each set low and driven over its bound by real
 # connections: what is too much is turned away, counted and shown; who is there stays and is served;
 # and when it is over, all is as before.
-set -u
-export LC_ALL=C
-: "${abs_top_srcdir:=$(cd "$(dirname "$0")/.." && pwd)}"
-: "${abs_top_builddir:=$abs_top_srcdir/build}"
-: "${TRYST:=$abs_top_builddir/tryst}" "${TRYSTD:=$abs_top_builddir/trystd}"
-: "${TRYSTCTL:=$abs_top_builddir/trystctl}" "${LABTOOL:=$abs_top_builddir/tests/natlab/labtool}"
-unset TRYST_SERVER
-TMP=$(mktemp -d) || exit 1
-socket=$TMP/admin.sock
-daemon='' listener='' idle=''
+# shellcheck source-path=SCRIPTDIR source=daemon-lib.sh
+. "$(dirname "$0")/daemon-lib.sh" || exit 1
+patience=30
+: "${LABTOOL:=$abs_top_builddir/tests/natlab/labtool}"
 
-stop() {
-    local pid
-    for pid in "$idle" "$listener" "$daemon"; do
-        [ -z "$pid" ] || kill "$pid" 2>/dev/null
-    done
-    wait
-    rm -rf "$TMP"
-}
-trap stop EXIT
-
-fail() {
-    echo "not ok - $*"
+on_failure() {
     ctl limits --hit
-    for file in err log; do
-        [ ! -e "$TMP/$file" ] || tail -n 20 "$TMP/$file" | sed "s/^/$file: /"
-    done
-    exit 1
-}
-
-check() {
-    local what=$1
-    shift
-    "$@" || fail "$what (failed: $*)"
-    echo "ok - $what"
-}
-
-ctl() {
-    "$TRYSTCTL" --admin-socket "$socket" "$@"
-}
-
-# until_true COMMAND...: within half a minute
-until_true() {
-    local try
-    for ((try = 0; try < 600; try++)); do
-        ! "$@" || return 0
-        sleep 0.05
-    done
-    return 1
 }
 
 # limit NAME: used, most, hits
@@ -65,29 +23,14 @@ limit_is() {
     [ "$(limit "$1")" = "$2" ]
 }
 
-# start OPTION...: lines of a configuration
+# start LINE...: of a configuration
 start() {
-    local try
-    for try in 1 2 3 4 5 6 7 8 9 10; do
-        port=$((20000 + (RANDOM + $$ + try * 97) % 30000))
-        printf '%s\n' 'listen = 127.0.0.1' "port = {$port, $((port + 1)), $((port + 2))}" \
-            'public-host = "127.0.0.1"' 'registration = open' "$@" >"$TMP/conf"
-        "$TRYSTD" -c "$TMP/conf" --state-dir "$TMP/state" --admin-socket "$socket" 2>"$TMP/log" &
-        daemon=$!
-        while kill -0 $daemon 2>/dev/null; do
-            ! ctl status >/dev/null 2>&1 || return 0
-            sleep 0.05
-        done
-        wait $daemon
-    done
-    daemon=
-    fail "trystd does not start"
+    printf '%s\n' "$@" >"$TMP/conf"
+    start_daemon -c "$TMP/conf" --registration open
 }
 
 end() {
-    kill "$daemon"
-    wait "$daemon"
-    daemon=
+    end_daemon
     rm -rf "$TMP/state" "$TMP"/home-* "$TMP/said"
 }
 
@@ -96,7 +39,7 @@ idle_start() {
     rm -f "$TMP/ask"
     mkfifo "$TMP/ask"
     exec 5<>"$TMP/ask"
-    "$LABTOOL" idle 127.0.0.1 $port "$1" <"$TMP/ask" >"$TMP/said" 2>"$TMP/err" 5<&- &
+    "$LABTOOL" idle 127.0.0.1 $base "$1" <"$TMP/ask" >"$TMP/said" 2>"$TMP/err" 5<&- &
     idle=$!
     until_true grep -qs "^open $1" "$TMP/said" || fail "the connections are not open"
 }
@@ -160,7 +103,6 @@ start 'requests-per-key = 1'
 check "two peers" eval 'join a && join b'
 TRYST_HOME=$TMP/home-a "$TRYST" listen --name home --allow "$(TRYST_HOME=$TMP/home-b "$TRYST" id)" \
     --exec cat >/dev/null 2>&1 &
-listener=$!
 online() {
     ctl peers home 2>/dev/null | grep -q yes
 }

@@ -6,40 +6,9 @@
 # with a session, HTTP with bad and slow clients; and that dashboard and alert rules name only what
 # there is.
 # shellcheck disable=SC2016
-set -u
-export LC_ALL=C
-: "${abs_top_srcdir:=$(cd "$(dirname "$0")/.." && pwd)}"
-: "${abs_top_builddir:=$abs_top_srcdir/build}"
-: "${TRYST:=$abs_top_builddir/tryst}" "${TRYSTD:=$abs_top_builddir/trystd}"
-: "${TRYSTCTL:=$abs_top_builddir/trystctl}"
-unset TRYST_SERVER
+# shellcheck source-path=SCRIPTDIR source=daemon-lib.sh
+. "$(dirname "$0")/daemon-lib.sh" || exit 1
 server=$abs_top_srcdir/server
-TMP=$(mktemp -d) || exit 1
-socket=$TMP/admin.sock
-daemon='' listener=''
-
-stop() {
-    [ -z "$listener" ] || kill "$listener" 2>/dev/null
-    [ -z "$daemon" ] || kill "$daemon" 2>/dev/null
-    wait
-    rm -rf "$TMP"
-}
-trap stop EXIT
-
-fail() {
-    echo "not ok - $*"
-    for file in out answer log; do
-        [ ! -e "$TMP/$file" ] || tail -n 15 "$TMP/$file" | cut -c 1-300 | sed "s/^/$file: /"
-    done
-    exit 1
-}
-
-check() {
-    local what=$1
-    shift
-    "$@" || fail "$what (failed: $*)"
-    echo "ok - $what"
-}
 
 # ---- dashboard and alert rules ----
 
@@ -93,33 +62,14 @@ fi
 
 # start ADDRESS: serves metrics there, on the port after its own ones
 start() {
-    local try base
-    for try in 1 2 3 4 5 6 7 8 9 10; do
-        base=$((20000 + (RANDOM + $$ + try * 97) % 30000))
-        port=$((base + 3))
-        : >"$TMP/conf"
-        [ $http = no ] || echo "metrics-listen = \"$1:$port\"" >"$TMP/conf"
-        "$TRYSTD" -c "$TMP/conf" --state-dir "$TMP/state" --admin-socket "$socket" \
-            --listen 127.0.0.1 --port $base --port $((base + 1)) --port $((base + 2)) \
-            --public-host 127.0.0.1 --registration open 2>"$TMP/log" &
-        daemon=$!
-        while kill -0 $daemon 2>/dev/null; do
-            ! "$TRYSTCTL" --admin-socket "$socket" status >/dev/null 2>&1 || return 0
-            sleep 0.05
-        done
-    done
-    daemon=
-    fail "trystd does not start"
+    address=$1
+    start_daemon -c "$TMP/conf" --registration open
 }
 
-end() {
-    kill "$daemon"
-    wait "$daemon"
-    daemon=
-}
-
-ctl() {
-    "$TRYSTCTL" --admin-socket "$socket" "$@"
+configure() {
+    port=$((base + 3))
+    : >"$TMP/conf"
+    [ $http = no ] || echo "metrics-listen = \"$address:$port\"" >"$TMP/conf"
 }
 
 # ask BYTES: the answer of HTTP to it, as printf has it, until the daemon ends the connection
@@ -381,13 +331,13 @@ listener=
     >"$TMP/out" 2>&1
 check "an address in use ends the start" test $? -eq 2
 check "and says so" grep -q "metrics: cannot listen on 127.0.0.1:$port: Address already in use" "$TMP/out"
-end
+end_daemon
 check "loopback: no warning" test "$(grep -c 'metrics can be read' "$TMP/log")" -eq 0
 start 0.0.0.0
 check "any address: a warning" grep -q "warning: metrics can be read by whoever reaches 0.0.0.0:" "$TMP/log"
 scrape
 check "and it serves there" is tryst_peers 0
-end
+end_daemon
 
 for bad in 127.0.0.1 localhost:9382 127.0.0.1:0 127.0.0.1:70000 '[::1]' :9382 "x'y"; do
     printf 'metrics-listen = "%s"\n' "$bad" >"$TMP/conf"

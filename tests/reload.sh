@@ -4,60 +4,13 @@
 #
 # Reloads of a real daemon, by signal and by trystctl: all of a configuration or nothing of it, with
 # a peer that stays connected. What the service manager is told is in natlab/70-service.sh.
-set -u
-export LC_ALL=C
-: "${abs_top_srcdir:=$(cd "$(dirname "$0")/.." && pwd)}"
-: "${abs_top_builddir:=$abs_top_srcdir/build}"
-: "${TRYST:=$abs_top_builddir/tryst}" "${TRYSTD:=$abs_top_builddir/trystd}"
-: "${TRYSTCTL:=$abs_top_builddir/trystctl}"
-unset COLUMNS NO_COLOR TERM TRYST_SERVER NOTIFY_SOCKET JOURNAL_STREAM
-TMP=$(mktemp -d) || exit 1
-socket=$TMP/admin.sock conf=$TMP/trystd.conf log=$TMP/log
-daemon='' listener=''
-
-stop() {
-    [ -z "$listener" ] || kill "$listener" 2>/dev/null
-    [ -z "$daemon" ] || kill "$daemon" 2>/dev/null
-    wait
-    rm -rf "$TMP"
-}
-trap stop EXIT
-
-fail() {
-    echo "not ok - $*"
-    for file in out err log; do
-        [ ! -e "$TMP/$file" ] || tail -n 20 "$TMP/$file" | sed "s/^/$file: /"
-    done
-    exit 1
-}
-
-check() {
-    local what=$1
-    shift
-    "$@" || fail "$what (failed: $*)"
-    echo "ok - $what"
-}
-
-# ctl STATUS ARGUMENT...: what it prints is in out and err
-ctl() {
-    local wanted=$1 status=0
-    shift
-    "$TRYSTCTL" --admin-socket "$socket" "$@" >"$TMP/out" 2>"$TMP/err" </dev/null || status=$?
-    [ $status -eq "$wanted" ] || fail "trystctl $*: status $status, not $wanted"
-}
-
-# says REGEXP ARGUMENT...
-says() {
-    local text=$1
-    shift
-    ctl 0 "$@"
-    grep -qE -e "$text" "$TMP/out" || fail "trystctl $*: no word of '$text'"
-    echo "ok - trystctl $*: $text"
-}
+# shellcheck source-path=SCRIPTDIR source=daemon-lib.sh
+. "$(dirname "$0")/daemon-lib.sh" || exit 1
+conf=$TMP/trystd.conf
 
 # value OPTION VALUE: this is in force
 value() {
-    ctl 0 config "$1"
+    run 0 config "$1"
     grep -qE "^$1 +$2 " "$TMP/out" || fail "$1 is not $2: $(tail -n 1 "$TMP/out")"
 }
 
@@ -76,38 +29,20 @@ configured() {
     printf '%s\n' 'registration = open' "$@" >"$conf"
 }
 
-start() {
-    local try base
-    for try in 1 2 3 4 5 6 7 8 9 10; do
-        base=$((20000 + (RANDOM + $$ + try * 97) % 30000))
-        "$TRYSTD" -c "$conf" --state-dir "$TMP/state" --admin-socket "$socket" \
-            --listen 127.0.0.1 --port $base --port $((base + 1)) --port $((base + 2)) \
-            --public-host 127.0.0.1 2>"$log" &
-        daemon=$!
-        while kill -0 $daemon 2>/dev/null; do
-            ! "$TRYSTCTL" --admin-socket "$socket" status >/dev/null 2>&1 || return 0
-            sleep 0.05
-        done
-    done
-    daemon=
-    fail "trystd does not start"
-}
-
 # ---- a peer, and ten reloads ----
 
 configured 'rounds = 2' 'include = {"trystd.conf.d/*.conf"}'
 mkdir "$TMP/trystd.conf.d"
-start
-url=$("$TRYSTCTL" --admin-socket "$socket" url) || fail "no url"
+start_daemon -c "$conf"
+url=$(ctl url) || fail "no url"
 for peer in a b; do
     TRYST_HOME=$TMP/$peer timeout 60 "$TRYST" -q join "$url" >/dev/null 2>"$TMP/err" ||
         fail "$peer cannot join"
 done
 TRYST_HOME=$TMP/a "$TRYST" listen --name home --allow all --exec cat </dev/null 2>"$TMP/err" &
-listener=$!
 logged 1 "registered .* as home from 127.0.0.1:[0-9]+, listening"
 since() {
-    ctl 0 --json peers home
+    run 0 --json peers home
     grep -o '"since":"[^"]*"' "$TMP/out"
 }
 before=$(since)
@@ -129,7 +64,7 @@ says "read again; nothing has changed" reload
 
 echo 'rounds = 99' >"$TMP/trystd.conf.d/5.conf"
 echo 'probe = no' >>"$conf"
-ctl 3 reload
+run 3 reload
 check "a mistake is told with its place, and status 3" grep -qF \
     "trystd.conf.d/5.conf:1: option 'rounds': 99 is out of range; 1 to 10 would be right" \
     "$TMP/err"
@@ -152,15 +87,15 @@ value rounds 2
 configured 'rounds = 2' 'metrics-listen = "127.0.0.1:1"'
 says "restart needed for: metrics-listen$" reload
 configured 'rounds = 2'
-ctl 0 reload
-ctl 0 status
+run 0 reload
+run 0 status
 check "taken back, it needs none" test -z "$(grep '^restart' "$TMP/out")"
 
 # ---- the log ----
 
-"$TRYSTCTL" --admin-socket "$socket" log-level error >/dev/null
+ctl log-level error >/dev/null
 configured 'log-format = json' 'log-addresses = short'
-ctl 0 reload
+run 0 reload
 says "^info$" log-level
 answer=$(echo hello | TRYST_HOME=$TMP/b timeout 60 "$TRYST" -q connect home)
 check "a session under the new configuration" test "$answer" = hello
@@ -168,7 +103,7 @@ logged 1 '"message":"registered .* from 127\.0\.0\.0/24"'
 logged 1 '"message":"session [0-9a-f]{32}: .* -> home: connected over IPv4 after 1 round, '
 logged 1 '"session":"[0-9a-f]{32}",.*"target":"home","outcome":"connected","reason":"ok","family":4,"rounds":1,"ms":[0-9.]+,"chance":[01]'
 configured 'log-format = plain' 'log-addresses = none'
-ctl 0 reload
+run 0 reload
 before=$(grep -c . "$log")
 TRYST_HOME=$TMP/b timeout 60 "$TRYST" -q connect home </dev/null >/dev/null 2>&1
 logged 1 "registered .* from \(hidden\)"
@@ -179,7 +114,7 @@ check "no address is logged where none is wanted" \
 
 asked=()
 for i in 1 2 3 4 5 6 7 8; do
-    "$TRYSTCTL" --admin-socket "$socket" reload >/dev/null &
+    ctl reload >/dev/null &
     asked+=($!)
     kill -HUP $daemon
 done

@@ -3,66 +3,8 @@
 # SPDX-FileCopyrightText: The tryst authors
 #
 # trystctl against a real daemon on the loopback: what it prints where, and how it ends.
-set -u
-export LC_ALL=C
-: "${abs_top_srcdir:=$(cd "$(dirname "$0")/.." && pwd)}"
-: "${abs_top_builddir:=$abs_top_srcdir/build}"
-: "${TRYST:=$abs_top_builddir/tryst}" "${TRYSTD:=$abs_top_builddir/trystd}"
-: "${TRYSTCTL:=$abs_top_builddir/trystctl}"
-unset COLUMNS NO_COLOR TERM TRYST_SERVER
-TMP=$(mktemp -d) || exit 1
-socket=$TMP/admin.sock
-daemon='' listener=''
-
-stop() {
-    [ -z "$listener" ] || kill "$listener" 2>/dev/null
-    [ -z "$daemon" ] || kill "$daemon" 2>/dev/null
-    wait
-    rm -rf "$TMP"
-}
-trap stop EXIT
-
-fail() {
-    echo "not ok - $*"
-    for file in out err log; do
-        [ ! -e "$TMP/$file" ] || tail -n 20 "$TMP/$file" | sed "s/^/$file: /"
-    done
-    exit 1
-}
-
-check() {
-    local what=$1
-    shift
-    "$@" || fail "$what (failed: $*)"
-    echo "ok - $what"
-}
-
-# run STATUS ARGUMENT...
-run() {
-    local wanted=$1 status=0
-    shift
-    "$TRYSTCTL" --admin-socket "$socket" "$@" >"$TMP/out" 2>"$TMP/err" </dev/null || status=$?
-    [ $status -eq "$wanted" ] || fail "trystctl $*: status $status, not $wanted"
-    [ $status -eq 0 ] || [ -s "$TMP/err" ] || [ -s "$TMP/out" ] || fail "trystctl $*: not a word"
-}
-
-# complains STATUS REGEXP ARGUMENT...
-complains() {
-    local status=$1 text=$2
-    shift 2
-    run "$status" "$@"
-    grep -qE -e "$text" "$TMP/err" || fail "trystctl $*: no word of '$text'"
-    echo "ok - trystctl $*: $text"
-}
-
-# says REGEXP ARGUMENT...
-says() {
-    local text=$1
-    shift
-    run 0 "$@"
-    grep -qE -e "$text" "$TMP/out" || fail "trystctl $*: no word of '$text'"
-    echo "ok - trystctl $*: $text"
-}
+# shellcheck source-path=SCRIPTDIR source=daemon-lib.sh
+. "$(dirname "$0")/daemon-lib.sh" || exit 1
 
 # terminal COLUMNS ARGUMENT...: as a person sees it
 terminal() {
@@ -98,23 +40,7 @@ rm -f "$socket"
 
 # ---- with one ----
 
-start() {
-    local try base
-    for try in 1 2 3 4 5 6 7 8 9 10; do
-        base=$((20000 + (RANDOM + $$ + try * 97) % 30000))
-        "$TRYSTD" --state-dir "$TMP/state" --admin-socket "$socket" --listen 127.0.0.1 \
-            --port $base --port $((base + 1)) --port $((base + 2)) --public-host 127.0.0.1 \
-            --registration open 2>"$TMP/log" &
-        daemon=$!
-        while kill -0 $daemon 2>/dev/null; do
-            ! "$TRYSTCTL" --admin-socket "$socket" status >/dev/null 2>&1 || return 0
-            sleep 0.05
-        done
-    done
-    daemon=
-    fail "trystd does not start"
-}
-start
+start_daemon --registration open
 
 says "^warning +registration is open" status
 says "^peers +0 connected" status
@@ -144,20 +70,20 @@ complains 3 "key" allow x/y
 # A reader that has seen enough is no error, a full disk is one.
 check "a closed pipe" bash -c "'$TRYSTCTL' --admin-socket '$socket' --help | head -n 1 >/dev/null"
 if [ -w /dev/full ]; then
-    "$TRYSTCTL" --admin-socket "$socket" status >/dev/full 2>/dev/null
+    ctl status >/dev/full 2>/dev/null
     check "a full disk is told by the exit status" test $? -ne 0
 fi
 
 # ---- with sessions ----
 
 export TRYST_HOME=$TMP/a
-url=$("$TRYSTCTL" --admin-socket "$socket" url)
+url=$(ctl url)
 "$TRYST" -q join "$url" || fail "join"
 TRYST_HOME=$TMP/b "$TRYST" -q join "$url" || fail "join"
 "$TRYST" listen --name home --allow "$(TRYST_HOME=$TMP/b "$TRYST" id)" --exec cat >/dev/null 2>&1 &
 listener=$!
 for ((i = 0; i < 200; i++)); do
-    ! "$TRYSTCTL" --admin-socket "$socket" peers home 2>/dev/null | grep -q yes || break
+    ! ctl peers home 2>/dev/null | grep -q yes || break
     sleep 0.05
 done
 answer=$(echo hello | TRYST_HOME=$TMP/b timeout 60 "$TRYST" -q connect home)
@@ -230,7 +156,7 @@ kill "$listener"
 wait "$listener" 2>/dev/null
 listener=
 for ((i = 0; i < 200; i++)); do
-    "$TRYSTCTL" --admin-socket "$socket" peers 2>/dev/null | grep -q '^home ' || break
+    ctl peers 2>/dev/null | grep -q '^home ' || break
     sleep 0.05
 done
 TRYST_HOME=$TMP/b timeout 60 "$TRYST" -q connect home 2>/dev/null
